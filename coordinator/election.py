@@ -14,7 +14,7 @@ import msgspec
 import redis
 
 from mirror.redis.keys import Keys
-from mirror.redis.scripts import Argument, script
+from mirror.redis.scripts import Argument, function, script
 
 PACKAGE: Final = "coordinator"
 # Far below the few thousand values that Redis' Lua takes at once.
@@ -45,7 +45,8 @@ class Leadership:
         self._lease_ms = round(lease * 1000)
         self._elect = script(client, "elect", PACKAGE)
         self._resign = script(client, "resign", PACKAGE)
-        self._write = script(client, "write", PACKAGE)
+        filing = function("file_gap", "mirror.fleet")
+        self._write = script(client, "write", PACKAGE, filing)
 
     def claim(self) -> tuple[int, bool]:
         """Become or stay leader. Returns Redis' time in ms, and whether this was an election.
@@ -86,7 +87,8 @@ class Leadership:
         arguments: list[Argument] = [self.token, self.fence]
         for write in batch:
             arguments += [write.command, len(write.arguments), *write.arguments]
-        keys = [self._keys.leader, self._keys.fence, *(write.key for write in batch)]
+        keys = [self._keys.leader, self._keys.fence, self._keys.gaps]
+        keys += [write.key for write in batch]
         if not self._write(keys, arguments):
             self.fence = 0
             raise Deposed

@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from coordinator.election import Write
-from mirror.fleet.names import FAMILIES, Family, described, entity_of, masked, slice_of
+from mirror.conversation.normaliser.personal import Personal
+from mirror.fleet.names import FAMILIES, Family, described, entity_of, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -24,6 +25,7 @@ from mirror.settings import Settings
 # Per family: far more than one mirror's channels carry.
 MOST_NAMES: Final = 100_000
 FIELDS_A_WRITE: Final = 100
+LONGEST_NAME: Final = 200
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class Naming:
     """The names that discovery found."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pii = (settings.pii, settings.pii_key)
+        self._personal = Personal.of(settings.pii, settings.pii_key)
         self._strict: frozenset[Family] = frozenset(
             {"users"} if settings.pii != "keep" else ()  # removes names kept under another setting
         )
@@ -54,7 +56,7 @@ class Naming:
         """Take a whole listing of a family by one client."""
         heard = self._heard[family]
         for entity in entities:
-            name = masked(family, entity.name, *self._pii)
+            name = self._shown(family, entity.name)
             if heard.get(entity.id, "") != name:
                 heard[entity.id] = name
                 self._last = None
@@ -63,6 +65,13 @@ class Naming:
         """A topic as reasons and logs show it, also if it is no longer mirrored."""
         family, entity_id = entity_of(topic)
         return described(topic, self._heard[family].get(entity_id))
+
+    def _shown(self, family: Family, name: str) -> str:
+        """The name in the form that may be stored, empty if it may not be stored."""
+        name = name.strip()
+        if family == "users":  # hashed as in events
+            name = self._personal.hidden(name) if self._personal else ""
+        return name[:LONGEST_NAME]
 
     def called(self, topics: frozenset[str]) -> Called:
         """The names of the queues and users of these topics."""

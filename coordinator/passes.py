@@ -170,7 +170,7 @@ class Passes:
         causes = self.discovery.reasons if self.discovery.barren else ()
         writes += store.name_writes(self.discovery.called, seen)
         writes += store.discovery_writes(reasons, self.discovery.notes, causes, seen)
-        writes += store.gap_writes([*self._unfiled, *lost], now_ms)
+        writes += store.gap_writes([*self._unfiled, *lost])
         writes += store.forgotten_writes(seen, now_ms, outcome.silent if outcome else ())
         stored = self._stored_coverage
         cut = outcome is not None and outcome.changed_shards

@@ -294,13 +294,9 @@ class Store:
             return []
         return [Write("SET", self._keys.departed, (_encode(departed),))]
 
-    def gap_writes(self, gaps: Iterable[Gap], now_ms: int) -> list[Write]:
+    def gap_writes(self, gaps: Iterable[Gap]) -> list[Write]:
         """File new gaps, each once (see `mirror.fleet.gaps`)."""
-        writes: list[Write] = []
-        for gap in gaps:
-            writes.append(Write("SETNX", self._keys.gap(gap.id), (_encode(gap),)))
-            writes.append(Write("ZADDNX", self._keys.gaps, (now_ms, gap.id)))
-        return writes
+        return [Write("FILE", self._keys.gap(gap.id), (gap.id, _encode(gap))) for gap in gaps]
 
 
 def _readable(

@@ -29,7 +29,7 @@ from harness.simulated import Simulated
 from mirror.conversation.event import Event
 from mirror.fleet.status import MirrorStatus
 from mirror.fleet.status_reader import read
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -126,11 +126,7 @@ class Deployment:
 
     def events(self) -> list[Event]:
         """All events of the interaction topic."""
-        reader = EventReader()
-        return [
-            reader.decode(record.value(), record.headers())
-            for record in self.records(self.settings.topic)
-        ]
+        return [read_event(record.value()) for record in self.records(self.settings.topic)]
 
     def logged(self, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         """(process, line) of the log lines of all processes whose name begins with `prefix`."""

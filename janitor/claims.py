@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 import redis
 
+from mirror.base.errors import MirrorError
 from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode
 from mirror.fleet.tracked import Tracked
 from mirror.fleet.tracked import decode as decode_tracked
@@ -46,6 +47,10 @@ class Claim(msgspec.Struct, frozen=True):
     now_ms: int
     ids: tuple[str, ...] = ()
     obstacle: Obstacle = ""
+
+
+class LeaseLost(MirrorError):
+    """Another janitor works on this gap now: we were too slow."""
 
 
 class Leases:

@@ -25,6 +25,7 @@ from mirror.base.errors import (
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.redis.scripts import script
@@ -184,17 +185,19 @@ class Audience:
 
     def of(self, shard: str) -> tuple[str, ...]:
         """The clients that see the topics of a shard; empty if all do, or the shard is gone."""
+        key = self._keys.shard(shard)
         with explained():
-            text: Any = self._redis.get(self._keys.shard(shard))
-        return _seers(text)
+            text: Any = self._redis.get(key)
+        return _seers(text, key)
 
     def is_divided(self) -> bool:
         """Whether some topics are not seen by all clients. Looks at most every `LOOK_SECONDS`."""
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             with explained():
                 ids: Any = self._redis.hkeys(self._keys.shards)
-                texts: Any = self._redis.mget([self._keys.shard(id_) for id_ in ids]) if ids else ()
-            self._divided = any(_seers(text) for text in texts)
+                keys = [self._keys.shard(id_) for id_ in ids]
+                texts: Any = self._redis.mget(keys) if keys else ()
+            self._divided = any(map(_seers, texts, keys))
             self._looked_at = time.monotonic()
         return self._divided
 
@@ -208,11 +211,9 @@ class _Seers(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Seers).decode
 
 
-def _seers(text: str | None) -> tuple[str, ...]:
-    try:
-        return _decode(text).clients if text else ()
-    except msgspec.DecodeError:
-        return ()  # the leader writes it again
+def _seers(text: str | None, key: str) -> tuple[str, ...]:
+    shard = readable(_decode, text, key)  # the leader writes an unreadable shard again
+    return shard.clients if shard else ()
 
 
 class GenesysPool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from janitor.gaps.reading import LeaseLost
+from janitor.claims import LeaseLost
 from mirror.base.errors import DependencyError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress

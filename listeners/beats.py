@@ -132,7 +132,7 @@ class Beats:
         beat = self._beat(state, late)
         version = 0 if self._incomplete else state.version
         try:
-            assignment = self._fleet.beat(beat, version).assignment
+            assignment = self._fleet.beat(beat, version)
             if assignment is not None:
                 self._assign(assignment)
             if self._shards:

@@ -28,8 +28,8 @@ from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 from mirror.settings import Settings
 
-# How long the record of a silent listener is kept.
 PACKAGE: Final = "listeners"
+# How long the record of a silent listener is kept.
 BEAT_KEPT_SECONDS: Final = 3600.0
 # A reservation outlives its listener's last beat by this many leases. The leader takes a listener
 # for dead after one lease. If it is wrong, the channels of a slow or paused listener still count
@@ -39,13 +39,6 @@ RESERVED_LEASES: Final = 3
 _encode = msgspec.json.encode
 _assignment = msgspec.json.Decoder(Assignment)
 _shard = msgspec.json.Decoder(Shard)
-
-
-class BeatAnswer(msgspec.Struct, frozen=True):
-    """Redis' answer to a beat: its time, and the assignment if the listener's is not current."""
-
-    now_ms: int
-    assignment: Assignment | None
 
 
 class FleetLink:
@@ -63,10 +56,10 @@ class FleetLink:
         self._release = script(client, "release_channel", PACKAGE)
         self._give_back = script(client, "give_back", PACKAGE)
 
-    def beat(self, beat: Beat, version: int) -> BeatAnswer:
+    def beat(self, beat: Beat, version: int) -> Assignment | None:
         """Report that this listener lives, and ask for its assignment.
 
-        `version` is the version of its present assignment (0: none). The answer has an assignment
+        `version` is the version of its present assignment (0: none). The answer is an assignment
         only if the version differs: it replaces the present one, whether its number is higher or
         lower. Without an assignment in the answer the listener goes on; it never drops everything.
         """
@@ -74,7 +67,7 @@ class FleetLink:
         with self._lock:
             for client, holder in sorted(self._held):
                 holders[client].append(holder)
-        now_ms, assignment = self._beat(
+        assignment = self._beat(
             [
                 self._keys.beats,
                 self._keys.listener(beat.listener),
@@ -91,7 +84,7 @@ class FleetLink:
             ],
         )
         key = self._keys.assignment(beat.listener)
-        return BeatAnswer(now_ms, readable(_assignment.decode, assignment or None, key))
+        return readable(_assignment.decode, assignment or None, key)
 
     def news(self, listener_id: str, version: int) -> Assignment | None:
         """The assignment if it differs from `version`, else None. For use between two beats."""

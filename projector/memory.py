@@ -19,7 +19,7 @@ import msgspec
 from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, begin, fold
-from mirror.conversation.legs import leg_key
+from mirror.conversation.legs import leg_key, leg_name
 from mirror.kafka.kept import FORMAT, ID_BYTES, Head, Kept, KeptLeg, encode, read_kept
 
 # A call has some thirty events. The ids of a longer conversation take 8 KiB of its record.
@@ -265,9 +265,8 @@ class Conversation:
         """Whether the view already shows what `event` says. Its id may have been forgotten."""
         view = self.view
         leg = None
-        if event.participant_id is not None and event.media_type is not None:
-            key = leg_key(event.participant_id, event.communication_id, event.media_type)
-            leg = view.legs.get(key.name)
+        if name := leg_name(event):
+            leg = view.legs.get(name)
             if leg is None:
                 return event.occurred_at <= self.legs_forgotten_at
             if self.forgotten_at and event.event_type == "wrapup" and event.estimated:

@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from mirror.conversation.event import Event
 from mirror.conversation.fold import COUNT_AGAIN
 from mirror.kafka.kept import read_head
+from mirror.kafka.record import UndecodableRecord, read_event
 from projector.memory import BOUNDS, Conversation, knows, raw_id, tombstone
 
 # A transaction of tombstones stays small; the remaining ones follow in the next transaction.
@@ -98,9 +98,9 @@ class Draft:
         self.following = offset + 1
         self.clock_ms = max(self.clock_ms, timestamp_ms)
         try:
-            event = _decode(value)
+            event = read_event(value)
             raw = raw_id(event.event_id)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        except (UndecodableRecord, ValueError):
             self.unreadable += 1
             return False
         key = event.conversation_id
@@ -181,11 +181,3 @@ class Draft:
 
 
 _encoder: Final = msgspec.json.Encoder()
-_json: Final = msgspec.json.Decoder(Event)
-_msgpack: Final = msgspec.msgpack.Decoder(Event)
-
-
-def _decode(value: bytes | None) -> Event:
-    """Decode JSON or MessagePack: only a JSON object begins with a brace. A topic may hold both."""
-    data = value or b""
-    return (_json if data[:1] == b"{" else _msgpack).decode(data)

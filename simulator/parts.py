@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-ENDED_STATES = frozenset({"disconnected", "terminated"})
 DIAL_STATES = frozenset({"dialing", "contacting", "offering"})
 #: Purposes of people of the org; only their answered legs can be left by a `transfer` event.
 STAFF_PURPOSES = frozenset({"agent", "user"})

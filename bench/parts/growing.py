@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.event import Event
 from mirror.kafka.consume import open_reader, take
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import UndecodableRecord, read_event
 from mirror.settings import Settings
 
 BATCH_RECORDS: Final = 5_000
@@ -26,7 +26,6 @@ class GrowingTopic:
     def __init__(self, settings: Settings) -> None:
         self.unreadable = 0  # records that hold no event
         self._settings = settings
-        self._decode = EventReader().decode
         self._consumer: Consumer | None = None
         self._next: dict[int, int] = {}
 
@@ -75,7 +74,7 @@ class GrowingTopic:
             if message.error() is not None:
                 continue
             try:
-                yield self._decode(message.value(), message.headers())
+                yield read_event(message.value())
             except UndecodableRecord:
                 self.unreadable += 1
 

@@ -302,8 +302,3 @@ def _with_clients(
             full = len(work.listener) >= work.left or seat in work.listener
             lacking[seat] = "no channel" if full and work.load else "no listener"
     return Placement(places, lacking)
-
-
-def usable(limit: int) -> int:
-    """The most seats for a client's `limit` channels: the rest is for make before break."""
-    return max(1, limit - (2 if limit >= 10 else 1))

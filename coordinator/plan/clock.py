@@ -23,15 +23,14 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
+from mirror.fleet.workers import is_ahead
+
 T = TypeVar("T")
 
 #: A beat at an unknown time.
 UNKNOWN: Final = 0
 # A new leader takes back this much of what was received, besides the step of the clock.
 UNSEEN_MS: Final = 3_600_000
-# Beats are read a moment after the time of the pass. A beat that is further ahead is from before a
-# step of the clock.
-AHEAD_MS: Final = 5_000
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -78,7 +77,7 @@ class RedisClock:
         }
         return {
             listener: UNKNOWN
-            if listener in self._outdated or beat_ms > now_ms + AHEAD_MS
+            if listener in self._outdated or is_ahead(beat_ms, now_ms)
             else beat_ms
             for listener, beat_ms in beats.items()
         }

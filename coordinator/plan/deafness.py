@@ -28,8 +28,7 @@ import msgspec
 from coordinator.plan.assignment import Seat
 from coordinator.plan.clock import UNKNOWN, moved_back
 from coordinator.plan.coverage import Key
-from coordinator.plan.seats import SERVING
-from mirror.fleet.words import Beat, ChannelReport
+from mirror.fleet.words import SERVING, Beat, ChannelReport
 
 # Two sockets differ by more than 5 s in one of a hundred calls.
 DEAF_MS: Final = 30_000

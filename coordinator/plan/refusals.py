@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from coordinator.plan.clock import earlier
-from coordinator.plan.seats import SERVING
 from coordinator.plan.sight import ANYBODY, Found
-from mirror.fleet.words import Beat, Shard
+from mirror.fleet.words import SERVING, Beat, Shard
 
 
 class Refusals:

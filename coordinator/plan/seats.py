@@ -12,10 +12,8 @@ import msgspec
 
 from coordinator.plan.assignment import Place, Seat
 from coordinator.plan.coverage import Key
-from mirror.fleet.words import Beat, ChannelReport, Grant, Shard
+from mirror.fleet.words import SERVING, Beat, ChannelReport, Grant, Shard
 from mirror.genesys.handles import Handle
-
-SERVING = frozenset({"live", "rotating"})
 
 
 class Holding(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from coordinator.plan import assignment
 from coordinator.plan.assignment import Place, Placement, Seat
 from coordinator.plan.seats import Records
-from mirror.fleet.words import Shard
+from mirror.fleet.words import Shard, usable_channels
 
 
 class Target:
@@ -19,7 +19,7 @@ class Target:
 
     def __init__(self, replicas: int, clients: Mapping[str, int]) -> None:
         self._replicas = replicas
-        self._room = {client: assignment.usable(limit) for client, limit in clients.items()}
+        self._room = {client: usable_channels(limit) for client, limit in clients.items()}
         self._goal: dict[Seat, Place] = {}
 
     def forget(self) -> None:

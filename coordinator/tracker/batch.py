@@ -9,10 +9,10 @@ import msgspec
 
 from coordinator.tracker.fold import Seen, fold
 from mirror.fleet.tracked import Tracked, decode, encode, threshold_ms
+from mirror.kafka.record import UndecodableRecord, reader_of
 from mirror.redis.documents import readable
 
-_json: Final = msgspec.json.Decoder(Seen)
-_msgpack: Final = msgspec.msgpack.Decoder(Seen)
+_read: Final = reader_of(Seen)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -31,17 +31,13 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
-    """Conversation id → its events in order, and the number of unreadable values.
-
-    The first byte shows the encoding: a JSON object begins with a brace, a MessagePack map does
-    not. So a topic may hold both, as it does after a change of `MIRROR_ENCODING`.
-    """
+    """Conversation id → its events in order, and the number of unreadable values."""
     conversations: dict[str, list[Seen]] = {}
     unreadable = 0
     for value in values:
         try:
-            event = (_json if value and value[0] == 0x7B else _msgpack).decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            event = _read(value)
+        except UndecodableRecord:
             unreadable += 1
             continue
         known = conversations.get(event.conversation_id)

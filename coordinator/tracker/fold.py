@@ -21,7 +21,7 @@ from typing import Final, get_args
 import msgspec
 
 from mirror.conversation import legs
-from mirror.conversation.event import Role
+from mirror.conversation.event import AFTER_CALL, Role
 from mirror.conversation.fold import ENDED_STATES
 from mirror.conversation.times import known_ms
 from mirror.fleet.tracked import Tracked, TrackedLeg
@@ -36,8 +36,6 @@ MAX_PLACES: Final = 64
 HEARD_EVERY_MS: Final = 30_000
 
 _OF_CONVERSATION: Final = frozenset({"start", "end", "finalize"})
-# These follow the end of a leg; they neither open nor end one.
-_AFTER_CALL: Final = frozenset({"acw", "acw_end", "wrapup"})
 _OVER: Final = frozenset({"disconnect", "transfer"})
 _CONNECTED: Final = frozenset({"answer", "hold", "resume", "park", "unpark"})
 _ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)}
@@ -71,14 +69,14 @@ def fold(tracked: Tracked | None, event: Seen) -> Tracked:
     event_type = event.event_type
     if tracked is None:
         # A code may be saved long after the end, when the record is gone.
-        is_over = event_type in _AFTER_CALL
+        is_over = event_type in AFTER_CALL
         tracked = Tracked(_at_ms(event.occurred_at), ended=is_over)
     if event_type in _OF_CONVERSATION:
         if event_type == "start":
             tracked.since_ms = min(tracked.since_ms, _at_ms(event.occurred_at))
         else:
             _end(tracked, event)
-    elif event_type not in _AFTER_CALL and event.participant_id and event.media_type:
+    elif event_type not in AFTER_CALL and event.participant_id and event.media_type:
         _leg(tracked, event, event.participant_id, event.media_type)
     return tracked
 

@@ -34,7 +34,7 @@ from dashboard.reader.timeline import MOST_MARKS, Mark
 from dashboard.reader.views import Restored
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import ConversationView, LegView, find_leg, fold, is_repeat
-from mirror.conversation.legs import leg_key
+from mirror.conversation.legs import leg_name
 from mirror.conversation.times import epoch_ms, show_ms
 from mirror.fleet.tracked import Tracked
 
@@ -141,8 +141,7 @@ class Floor:
         if known is None or event.origin == "snapshot":
             return
         at_ms, number = epoch_ms(event.occurred_at), _OF_CONVERSATION
-        if event.participant_id is not None and event.media_type is not None:
-            name = leg_key(event.participant_id, event.communication_id, event.media_type).name
+        if name := leg_name(event):
             leg = known.view.legs.get(name)
             if leg is None:
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -20,7 +20,7 @@ from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.consume import open_reader, take
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import UndecodableRecord, read_event
 from mirror.settings import Settings
 
 # Read this much before the day too: a wait may go over midnight.
@@ -43,7 +43,6 @@ class Past:
         self._settings = settings
         self._reader = reader
         self._report_progress = report_progress
-        self._events = EventReader()
         self._log = logger("dashboard.past")
 
     def run(self, stop: threading.Event) -> None:
@@ -85,7 +84,7 @@ class Past:
                         first.setdefault(at, message.timestamp()[1])
                         if at in left and offset < ends[at]:
                             events += 1
-                            self._note(message.value(), message.headers(), now_ms)
+                            self._note(message.value(), now_ms)
                 for place in consumer.position(
                     [TopicPartition(self._settings.topic, partition) for partition in left]
                 ):
@@ -125,9 +124,9 @@ class Past:
                     cut.append(place.partition)
         return left, cut
 
-    def _note(self, value: bytes | None, headers: Any, now_ms: int) -> None:
+    def _note(self, value: bytes | None, now_ms: int) -> None:
         try:
-            event = self._events.decode(value, headers)
+            event = read_event(value)
             self._reader.today.note(event, now_ms)
             self._reader.floor.recall(event, now_ms)
         except (UndecodableRecord, msgspec.DecodeError, ValueError):

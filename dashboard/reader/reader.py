@@ -41,7 +41,7 @@ from mirror.conversation.times import epoch_ms
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
-from mirror.kafka.record import AgentReader, EventReader, UndecodableRecord
+from mirror.kafka.record import UndecodableRecord, read_agent_event, read_event
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
 
@@ -92,8 +92,6 @@ class Reader:
         self.feed = Feed(self.floor, self.rates, self._presences, self.today)
         # Where reading began, by partition. `dashboard.reader.past` reads the records before.
         self.beginnings: dict[int, int] = {}
-        self._events = EventReader()
-        self._agents = AgentReader()
         self._log = logger("dashboard.reader")
         self._next: dict[tuple[str, int], int] = {}  # where to go on after an error
         self._targets: dict[tuple[str, int], int] = {}
@@ -174,12 +172,12 @@ class Reader:
             elif topic == self._settings.dead_letter_topic:
                 self.letters.note(read_letter(message))
             elif self._presences is not None:
-                self._presences.note(self._agents.decode(message.value()))
+                self._presences.note(read_agent_event(message.value()))
         except (UndecodableRecord, msgspec.DecodeError, ValueError):
             self.unreadable += 1
 
     def _event(self, message: Message, now_ms: int) -> None:
-        event = self._events.decode(message.value(), message.headers())
+        event = read_event(message.value())
         received_ms = epoch_ms(event.received_at)
         self.last_event_ms = max(self.last_event_ms, received_ms)
         fresh = self.floor.fold(event, now_ms)

@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from mirror.conversation.event import STAFF, Event
-from mirror.conversation.legs import leg_key
+from mirror.conversation.legs import leg_name
 from mirror.conversation.times import epoch_ms
 
 MOST_KEPT: Final = 100_000
@@ -269,9 +269,9 @@ def _learn(course: Course, event: Event) -> bool:
     kind = event.event_type
     if kind == "finalize":
         return _all_over(course, epoch_ms(event.occurred_at))
-    if event.participant_id is None or event.media_type is None or event.purpose is None:
+    name = leg_name(event)
+    if not name or event.purpose is None:
         return False
-    name = leg_key(event.participant_id, event.communication_id, event.media_type).name
     leg = course.legs.get(name)
     if leg is None:
         if len(course.legs) >= MOST_LEGS:

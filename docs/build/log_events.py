@@ -27,6 +27,7 @@ PACKAGES: Final[Mapping[str, str]] = {
 LEVELS: Final = ("error", "warning", "info", "debug")
 _LOGS: Final = frozenset({"_log", "log"})
 # `exc_info` is no field; what a caller passes on as a whole cannot be told from here.
+_NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 _NO_FIELDS: Final = frozenset({"exc_info"})
 
 
@@ -41,19 +42,28 @@ class LogEvent(msgspec.Struct, frozen=True, order=True):
 
 def log_events(package: str) -> list[LogEvent]:
     """All events of one package, by module and in the order of its text."""
+    sources = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    shared: dict[str, tuple[str, ...]] = {}
+    for text in sources.values():
+        shared |= _spreads(ast.parse(text))
     found: list[LogEvent] = []
-    for path in sorted((ROOT / package).rglob("*.py")):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found += events_of(module, path.read_text(encoding="utf-8"))
+    for module, text in sources.items():
+        found += events_of(module, text, shared)
     return list(dict.fromkeys(found))
 
 
-def events_of(module: str, text: str) -> Iterator[LogEvent]:
-    """The events of a module's source, in the order of its text."""
+def events_of(
+    module: str, text: str, shared: Mapping[str, tuple[str, ...]] = _NOTHING
+) -> Iterator[LogEvent]:
+    """The events of a module's source, in the order of its text.
+
+    `shared`: function of another module → the fields in its dictionary.
+    """
     tree = ast.parse(text)
-    spreads = {
-        node.name: _keys(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
-    }
+    spreads = {**shared, **_spreads(tree)}
     for call in _calls(tree):
         assert isinstance(call.func, ast.Attribute)
         for name in _names(call.args[0]):
@@ -91,6 +101,12 @@ def _is_log(node: ast.expr) -> bool:
     if isinstance(node, ast.Call):
         return _name(node.func) == "logger"
     return _name(node) in _LOGS
+
+
+def _spreads(tree: ast.Module) -> dict[str, tuple[str, ...]]:
+    """The functions of a module whose dictionaries are fields of events."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return {node.name: keys for node in functions if (keys := _keys(node))}
 
 
 def _name(node: ast.expr) -> str:

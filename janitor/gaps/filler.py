@@ -23,10 +23,10 @@ from typing import Final
 import msgspec
 import redis
 
-from janitor.claims import NEVER, Leases
-from janitor.gaps.agreement import Agreement
+from janitor.agreement import Agreement
+from janitor.claims import NEVER, LeaseLost, Leases
 from janitor.gaps.plan import predicates
-from janitor.gaps.reading import Desk, GapReading, LeaseLost, Stopped
+from janitor.gaps.reading import Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
 from janitor.genesys import Pool, refuses_request
 from janitor.producer import AckedProducer

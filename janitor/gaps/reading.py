@@ -28,8 +28,8 @@ from typing import Final, Protocol
 import msgspec
 import redis
 
-from janitor.gaps.agreement import Agreement
-from janitor.gaps.answers import Answer, ask
+from janitor.agreement import Agreement
+from janitor.answers import Answer, ask
 from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
@@ -38,7 +38,7 @@ from janitor.gaps.unread import Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
 from janitor.genesys import Genesys, ask_details
 from janitor.producer import AckedProducer
-from mirror.base.errors import GenesysUnavailable, MirrorError
+from mirror.base.errors import GenesysUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
@@ -54,10 +54,6 @@ PROPAGATION_MS: Final = 10 * 60_000
 # unless REST still returns a conversation that it returned before. Then only these conversations
 # fail.
 GIVE_UP_AFTER: Final = 3
-
-
-class LeaseLost(MirrorError):
-    """Another janitor works on this gap now: we were too slow."""
 
 
 class Stopped(Exception):

@@ -33,9 +33,9 @@ from typing import Final
 
 import msgspec
 
+from janitor.agreement import Agreement
+from janitor.answers import Answer, ask
 from janitor.claims import Leases
-from janitor.gaps.agreement import Agreement
-from janitor.gaps.answers import Answer, ask
 from janitor.genesys import Details, Genesys, ask_details
 from janitor.producer import AckedProducer
 from janitor.zombies import doubt

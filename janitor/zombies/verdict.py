@@ -13,8 +13,8 @@ import msgspec
 
 from janitor.segments import read_segments
 from mirror.conversation.ending import disconnect, ending, finalize
-from mirror.conversation.event import STAFF, Event, Reason
-from mirror.conversation.legs import leg_key
+from mirror.conversation.event import AFTER_CALL, STAFF, Event, Reason
+from mirror.conversation.legs import leg_name
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import instant, show_ms
 from mirror.fleet.tracked import Tracked
@@ -24,7 +24,6 @@ Suspicion = Literal["active", "silent", "over", "unknown"]
 
 # Problems of a body that was read as a whole.
 _HIDES_NO_LEG = frozenset({"UnknownMedium", "InvalidTime"})
-_AFTER_CALL = frozenset({"acw", "acw_end", "wrapup"})
 
 
 class _Ending(msgspec.Struct, rename="camel"):
@@ -130,8 +129,8 @@ def missing(events: list[Event], tracked: Tracked) -> list[Event]:
     for event in events:
         if event.origin == "snapshot" or event.event_type == "start":
             continue
-        name = _name(event)
-        if name in over and event.event_type not in _AFTER_CALL:
+        name = leg_name(event)
+        if name in over and event.event_type not in AFTER_CALL:
             continue
         if name in answered and event.event_type == "answer":
             continue
@@ -170,7 +169,7 @@ def _finished(
     if end is None:
         return []
     received_at = show_ms(now_ms)
-    shown = dict.fromkeys(_name(event) for event in events if event.event_type == "disconnect")
+    shown = dict.fromkeys(leg_name(event) for event in events if event.event_type == "disconnect")
     ended_at = None if end.estimated else end.occurred_at
     # A leg that Genesys does not show any more (a merged participant's).
     stray = [
@@ -183,10 +182,3 @@ def _finished(
         conversation_id, shown, received_at=received_at, reason=reason, ended_at=ended_at
     )
     return [*before, *stray, end, final]
-
-
-def _name(event: Event) -> str:
-    """The name of an event's leg; empty for an event of the conversation."""
-    if event.participant_id is None or event.media_type is None:
-        return ""
-    return leg_key(event.participant_id, event.communication_id, event.media_type).name

@@ -44,21 +44,20 @@ class GenesysAdapter:
     """Channels of one OAuth client. Every method raises `GenesysError`."""
 
     def __init__(self, client: GenesysClient) -> None:
-        self._client = client
         self.client = client
         self._log = logger("listener.genesys")
 
     def check(self) -> None:
         """Whether Genesys answers and knows us."""
-        self._client.sign_in()
+        self.client.sign_in()
 
     def check_uri(self, uri: str) -> None:
         """Raise if a channel's socket must not be opened at `uri`, whoever made the channel."""
-        self._client.check_uri(uri)
+        self.client.check_uri(uri)
 
     def create(self) -> NewChannel:
         """A new channel; reserve it first."""
-        return self._client.create_channel()
+        return self.client.create_channel()
 
     def subscribe(
         self, channel_id: str, topics: tuple[str, ...], *, read_expiry: bool
@@ -68,18 +67,18 @@ class GenesysAdapter:
         The PUT renews the channel, but its answer has no new end. The listing of channels has it,
         but only for the token that made the channel. None if it is not found.
         """
-        subscriptions = self._client.put_subscriptions(channel_id, topics)
+        subscriptions = self.client.put_subscriptions(channel_id, topics)
         expires_in = None
         if read_expiry:
             try:
-                expires_in = self._client.channels().get(channel_id)
+                expires_in = self.client.channels().get(channel_id)
             except GenesysError as error:
                 self._log.warning("expiry_read_failed", error=error)
         return subscriptions.rejected, expires_in
 
     def topics(self, channel_id: str) -> frozenset[str]:
         """The topics that are set."""
-        return self._client.get_subscriptions(channel_id)
+        return self.client.get_subscriptions(channel_id)
 
 
 def genesys_adapters(settings: Settings, client: redis.Redis) -> dict[str, GenesysAdapter]:

@@ -276,3 +276,9 @@ class Channel(Machine):
             shard_epoch=self._topics.confirmed_epoch,
             error="" if self.phase == "live" else self.error,
         )
+
+
+def fields(channel: Channel) -> dict[str, object]:
+    """The fields of a log line on a channel."""
+    grant = channel.grant
+    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from listeners.channels.actions import Action, Connect, Create, Release, Reserve, Subscribe, Verify
-from listeners.channels.channel import Channel
+from listeners.channels.channel import Channel, fields
 from listeners.channels.workers import Workers
 from listeners.receive.connection import GONE, Connection, open_socket
 from mirror.base.errors import GenesysError, GenesysRateLimited, MirrorError
@@ -108,12 +108,9 @@ class Actions:
         def work() -> None:
             try:
                 outcome = job()
-            except GenesysError as error:
-                outcome = _failed(channel, number, error)
-                self._log.warning("channel_step_failed", **_fields(channel), error=error)
             except MirrorError as error:
                 outcome = _failed(channel, number, error)
-                self._log.warning("channel_step_failed", **_fields(channel), error=error)
+                self._log.warning("channel_step_failed", **fields(channel), error=error)
             self._post(channel, outcome)
 
         self._workers.submit(work)
@@ -121,7 +118,7 @@ class Actions:
     def _reserve(self, channel: Channel, action: Reserve) -> Outcome:
         granted = self._reservations.reserve(channel.grant.client, channel.holder)
         if not granted:
-            self._log.warning("no_channel_left", **_fields(channel), client=channel.grant.client)
+            self._log.warning("no_channel_left", **fields(channel), client=channel.grant.client)
         return lambda now: channel.reserved(
             action.number, now, granted=granted, retry_in=FULL_RETRY_SECONDS
         )
@@ -141,7 +138,7 @@ class Actions:
             # The channel may come from the seat's last holder, through Redis: check its host again.
             self._client(channel).check_uri(action.handle.uri)
         except GenesysError as error:
-            self._log.error("channel_host_refused", **_fields(channel), error=error)
+            self._log.error("channel_host_refused", **fields(channel), error=error)
             refused = _said(error)
             return lambda now: channel.failed(action.number, now, gone=True, reason=refused)
         try:
@@ -149,7 +146,7 @@ class Actions:
         except GenesysError as error:
             # A gateway's page says nothing of the channel, whatever its status.
             gone = error.status in GONE and error.is_genesys
-            self._log.warning("channel_open_failed", **_fields(channel), error=error, gone=gone)
+            self._log.warning("channel_open_failed", **fields(channel), error=error, gone=gone)
             reason = _said(error)
             return lambda now: channel.failed(action.number, now, gone=gone, reason=reason)
         connection = Connection(sock)
@@ -167,7 +164,7 @@ class Actions:
         )
         self._log.info(
             "channel_subscribed",
-            **_fields(channel),
+            **fields(channel),
             topics=len(action.topics),
             rejected=len(rejected),
             seconds=round(time.monotonic() - started, 3),
@@ -176,7 +173,7 @@ class Actions:
             topic, reason = next(iter(rejected.items()))
             self._log.warning(
                 "topics_rejected",
-                **_fields(channel),
+                **fields(channel),
                 count=len(rejected),
                 topic=topic,
                 reason=reason,
@@ -198,7 +195,7 @@ class Actions:
                 self._reservations.release(grant.client, channel.holder)
         except MirrorError as error:
             # The reservation lapses by itself; only the channel cannot be used again.
-            self._log.warning("channel_release_failed", **_fields(channel), error=error)
+            self._log.warning("channel_release_failed", **fields(channel), error=error)
 
     def _client(self, channel: Channel) -> Genesys:
         client = self._genesys.get(channel.grant.client)
@@ -219,8 +216,3 @@ def _failed(channel: Channel, number: int, error: MirrorError) -> Outcome:
 def _said(error: MirrorError) -> str:
     """The text of an error for a beat, which others read: one line, without secrets."""
     return scrub(" ".join(str(error).split()))
-
-
-def _fields(channel: Channel) -> dict[str, object]:
-    grant = channel.grant
-    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}

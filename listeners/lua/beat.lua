@@ -11,7 +11,7 @@
 -- ARGV[5]  milliseconds until an unrenewed reservation lapses
 -- ARGV[6…] one string per key from KEYS[4] on: a JSON list of the holders to renew there
 --
--- Returns {now in ms, assignment JSON, or "" where the listener has it already or there is none}.
+-- Returns the assignment as JSON, or "" where the listener has it already or there is none.
 --
 -- Renewing adds what is missing and never refuses: the channels exist, whatever Redis forgot.
 -- A beat of the future was heard before Redis' clock was set back. It counts as heard now, so that
@@ -35,6 +35,6 @@ end
 local assignment = redis.call("GET", KEYS[3])
 local read, stored = pcall(cjson.decode, assignment or "{}")
 if not assignment or (read and stored.version == tonumber(ARGV[4])) then
-  return {now, ""}
+  return ""
 end
-return {now, assignment}
+return assignment

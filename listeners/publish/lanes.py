@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -219,8 +219,3 @@ class LaneWatch:
         """The broker of a partition's leader, and the state of the connection to it, in words."""
         seen = self._lanes.get((topic, number))
         return seen.leader if seen else ""
-
-
-def spread(counts: Mapping[Lane, int], topic: str) -> list[int]:
-    """The partitions of a topic among these lanes, in order."""
-    return sorted(lane.partition for lane in counts if lane.topic == topic)

@@ -29,7 +29,7 @@ from mirror.base.log import logger
 from mirror.conversation.event import Event
 from mirror.kafka import faults
 from mirror.kafka.partition import partition
-from mirror.kafka.record import EventReader, NativeRecord, Record, Recorder, UndecodableRecord
+from mirror.kafka.record import NativeRecord, Record, Recorder, UndecodableRecord, read_event
 
 PAUSE_SECONDS: Final = 0.5
 # librdkafka's constants. ANY_PARTITION: librdkafka chooses the partition from the key, for topics
@@ -64,7 +64,6 @@ class Path:
         self._latency = latency
         self._counters = counters
         self._clock = clock
-        self._reader = EventReader()
         self._latest: NativeRecord | None = None  # the latest since the last mark
         self._produce: Callable[..., None]
         self._is_open = False  # whether the store has no record of the events' topic
@@ -334,12 +333,11 @@ class Path:
     def _record_of(self, sequence: int, message: Any) -> Record:
         """The record of a failed event. Its headers follow from its value."""
         value = message.value() or b""
-        content = [self._recorder.content_type]
         try:
-            headers = self._recorder.headers(self._reader.decode(value, content))
+            headers = self._recorder.headers(read_event(value))
         except UndecodableRecord:  # we encoded it: only a bug gets here, and the event comes first
             self._log.error("spooled_without_headers", sequence=sequence)
-            headers = content
+            headers = [self._recorder.content_type]
         key = message.key()
         key = key.decode() if isinstance(key, bytes) else key
         return Record(message.topic(), key, value, headers)

@@ -113,7 +113,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         path,
         timeout=BUSY_TIMEOUT_SECONDS,
         isolation_level=None,
-        # The loop's thread uses it, and after its end the thread that stops the process.
+        # The process opens it at its start; the spool's thread uses it. If that thread crashed, the
+        # thread that stops the process closes it.
         check_same_thread=False,
     )
     database.text_factory = as_text

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from traceback import extract_tb
 from typing import Final
 
-from listeners.channels.channel import Channel
+from listeners.channels.channel import Channel, fields
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive.frames import Item, Oversized
@@ -147,12 +147,6 @@ class Intake:
         self._publisher.dead_letter(
             raw, source_topic=topic, stage=stage, error=error, message=message, size=size
         )
-
-
-def fields(channel: Channel) -> dict[str, object]:
-    """The fields of a log line on a channel."""
-    grant = channel.grant
-    return {"shard": grant.shard, "replica": grant.replica, "epoch": grant.epoch}
 
 
 def _place(error: Exception) -> str:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Final
 
 from listeners.channels.actions import Close, SendPing
-from listeners.channels.channel import Channel
+from listeners.channels.channel import Channel, fields
 from listeners.channels.executor import Actions, Outcome
 from listeners.channels.session import Session, Step
 from listeners.channels.topic_list import Missed
@@ -39,7 +39,7 @@ from listeners.receive.frames import (
     encode_close,
 )
 from listeners.receive.inbox import Inbox, Message
-from listeners.receive.intake import Intake, fields
+from listeners.receive.intake import Intake
 from listeners.receive.loop_state import LoopState
 from listeners.receive.native import Native
 from listeners.receive.system_messages import RENEW

@@ -26,6 +26,7 @@ import websocket
 
 from mirror.base.errors import EXIT_DEPENDENCY, GenesysError, RedisUnavailable
 from mirror.checks.finding import Finding, bad, doubtful, good
+from mirror.fleet.words import usable_channels
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.handles import Handle
 from mirror.genesys.sockets import BoundedSocket, open_socket, tls_context
@@ -41,8 +42,6 @@ PONG_SECONDS: Final = 10.0
 HEARTBEAT_SECONDS: Final = 40.0
 # A check waits this long for its turn. A check that waits for a heartbeat may hold it longer.
 TURN_SECONDS: Final = 30.0
-# Rotation opens a channel before it closes the old one; two may rotate at once.
-SPARE_CHANNELS: Final = 2
 #: An older channel may have ended meanwhile.
 MOST_LIFE_SECONDS: Final = 23 * 3600.0
 #: Of all frames. The check has no topic, so it gets only pongs and heartbeats.
@@ -236,7 +235,7 @@ def _reserved(
             if time.monotonic() >= deadline:
                 raise _NoRoomError("another `mirror doctor` tries it, and takes long")
             time.sleep(_TURN_LOOK_SECONDS)
-        limit = settings.channels_per_client - SPARE_CHANNELS
+        limit = usable_channels(settings.channels_per_client)
         exist = len(client.channels(all_tokens=True))
         if exist >= limit and not store.get(keys.probe(client.id)):
             raise _NoRoomError(f"{exist} of {settings.channels_per_client} channels exist")

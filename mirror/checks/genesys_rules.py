@@ -15,8 +15,6 @@ from mirror.redis.rate import BURST, RATE_PER_MINUTE
 from mirror.settings import Settings
 
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
-# A rotation opens a channel before it closes the old one.
-SPARE_CHANNELS: Final = 1
 # Longer lists of queues or users are not read to the end: that would use up the request budget.
 MOST_LISTED: Final = 5_000
 _UNREAD: Final = f"doctor reads no list of more than {MOST_LISTED:,}, and none of a failing client"
@@ -63,7 +61,7 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
             "left by a process that was killed they lapse within a day; if another application "
             "uses this OAuth client, give it its own",
         )
-    if held > limit - SPARE_CHANNELS:
+    if held == limit:
         return bad(
             "genesys.channels",
             told,

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from mirror.conversation.event import RANK, Event, Role
+from mirror.conversation.event import AFTER_CALL, RANK, Event, Role
 from mirror.conversation.fold import LegView, find_leg, fold
-
-# These come after a leg's end or beside its state, so they are no state of the leg.
-_BESIDE: Final = frozenset({"acw", "acw_end", "wrapup"})
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One transition. `estimated`: its time is ours. `snapshot`: a reading of a state."""
+    """One transition. `estimated`: its time is ours. The `origin` of a reading is `snapshot`."""
 
     at: str
     event_type: str
@@ -122,7 +119,7 @@ def _hold(holds: dict[str, str | None], event: Event) -> None:
 
 def _leg(leg: LegView, steps: list[Step], holds: dict[str, str | None]) -> LegCourse:
     steps.sort(key=lambda step: (step.at, RANK[step.event_type]))
-    moves = [step.at for step in steps if step.event_type not in _BESIDE]
+    moves = [step.at for step in steps if step.event_type not in AFTER_CALL]
     return LegCourse(
         participant_id=leg.participant_id,
         communication_id=leg.communication_id,

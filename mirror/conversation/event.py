@@ -44,6 +44,9 @@ Role = Literal["monitor", "coach", "barge", "consult"]
 # Purposes of the organisation's people: agents on queued work, users on all other.
 STAFF: Final = frozenset({"agent", "user"})
 
+# These follow the end of a leg. They neither open nor end it, and are no state of it.
+AFTER_CALL: Final = frozenset({"acw", "acw_end", "wrapup"})
+
 # The order of a leg's events after repeats are dropped. Hold and resume share a rank:
 # `hold_started_at` orders them; parks are ordered by their own times.
 RANK: Final[dict[str, int]] = {

@@ -30,14 +30,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from mirror.conversation.event import RANK, STAFF, Event, Role
+from mirror.conversation.event import AFTER_CALL, RANK, STAFF, Event, Role
 from mirror.conversation.legs import LegKey, leg_key, transition_id
 
 ENDED_STATES: Final = frozenset({"disconnected", "terminated"})
 _DESCRIPTIVE: Final = ("communication_id", "purpose", "agent_id", "queue_id", "direction")
 # A repeat of these may be newer than the state in the view.
 COUNT_AGAIN: Final = frozenset({"hold", "resume", "park", "unpark", "wrapup"})
-_FOLLOWS: Final = frozenset({"acw", "acw_end", "wrapup"})
 _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
 _PARKED: Final = "parked"
@@ -160,7 +159,7 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
 
 def begin(event: Event) -> ConversationView:
     """An empty view of the conversation of `event`. Does not fold `event`."""
-    return ConversationView(id=event.conversation_id, joined_late=event.event_type in _FOLLOWS)
+    return ConversationView(id=event.conversation_id, joined_late=event.event_type in AFTER_CALL)
 
 
 def is_repeat(view: ConversationView | None, event: Event) -> bool:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from mirror.conversation.event import identity
+from mirror.conversation.event import Event, identity
 
 
 class LegKey(NamedTuple):
@@ -38,6 +38,13 @@ class LegKey(NamedTuple):
 def leg_key(participant_id: str, communication_id: str | None, medium: str) -> LegKey:
     """The key of a leg; a communication without an id is named by its medium."""
     return LegKey(participant_id, communication_id or medium)
+
+
+def leg_name(event: Event) -> str:
+    """The name of an event's leg; empty for an event of the conversation."""
+    if event.participant_id is None or event.media_type is None:
+        return ""
+    return leg_key(event.participant_id, event.communication_id, event.media_type).name
 
 
 def transition_id(conversation_id: str, leg: LegKey, event_type: str, occurrence: str = "") -> str:

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import redis
 
-from mirror.base.errors import MirrorError, SettingsError
+from mirror.base.errors import MirrorError, RedisUnavailable, SettingsError
+from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import BY_HAND, READINGS, Gap, GapState, decode, file_gap, new_id
-from mirror.fleet.words import Shard
+from mirror.fleet.topics import read_shards
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
-
-_shard = msgspec.json.Decoder(Shard)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,10 +121,14 @@ def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> 
 
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
     """The present progress of these gaps. Raises `RedisUnavailable`."""
+    names = [keys.gap(gap_id) for gap_id in gap_ids]
     with explained():
-        texts: Any = client.mget([keys.gap(gap_id) for gap_id in gap_ids])
-        gaps = [decode(text) for text in texts if text]
-    return progress(gaps)
+        texts: Any = client.mget(names)
+    foreign: list[str] = []
+    found = [readable(decode, *item, foreign) for item in zip(texts, names, strict=True)]
+    if foreign:  # such a gap must not count as filled
+        raise RedisUnavailable(*causes.foreign(foreign))
+    return progress([gap for gap in found if gap is not None])
 
 
 def progress(gaps: Sequence[Gap]) -> Progress:
@@ -157,8 +161,5 @@ def _share(gap: Gap) -> float:
 
 
 def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
-    with explained():
-        ids: Any = client.hkeys(keys.shards)
-        texts: Any = client.mget([keys.shard(id_) for id_ in ids]) if ids else []
-        shards = [_shard.decode(text) for text in texts if text]
+    shards = read_shards(client, keys)
     return {shard.id: shard.topics for shard in shards if shard.topics}

@@ -3,7 +3,7 @@
 A gap is filed by the leader (nobody covered a shard, or its topics are new) or by hand (`mirror
 backfill`), and filled by janitors. `gap:<id>` holds the gap as JSON and is written whole by whoever
 holds its lease; `gaps` is a sorted set of gap id → Redis time at which a janitor may next claim it.
-One script files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
+One rule files both (`lua/file_gap.lua`). Claiming moves the score forward by the lease, so that a
 janitor that dies gives the gap back. A gap that is done (`filled`, `unfillable`) has the score
 `+inf` and its document expires after `KEPT_SECONDS`.
 
@@ -28,6 +28,7 @@ import redis
 
 from mirror.conversation.times import show_ms
 from mirror.redis.connect import explained
+from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
@@ -139,23 +140,33 @@ def file_gap(client: redis.Redis, keys: Keys, gap: Gap) -> bool:
     return bool(filing([keys.gaps, keys.gap(gap.id)], [gap.id, encode(gap)]))
 
 
-def list_gaps(client: redis.Redis, keys: Keys) -> list[Gap]:
-    """All gaps of the ledger, the earliest first. Raises `RedisUnavailable`."""
+def list_gaps(client: redis.Redis, keys: Keys, foreign: list[str] | None = None) -> list[Gap]:
+    """All gaps of the ledger, the earliest first. Raises `RedisUnavailable`.
+
+    `foreign` as for `mirror.redis.documents.readable`.
+    """
     with explained():
         ids: Any = sorted(client.zrange(keys.gaps, 0, -1))
         gaps: list[Gap] = []
         for start in range(0, len(ids), _CHUNK):
             names = [keys.gap(gap_id) for gap_id in ids[start : start + _CHUNK]]
             texts: Any = client.mget(names)
-            gaps += [decode(text) for text in texts if text]
+            found = (readable(decode, *item, foreign) for item in zip(texts, names, strict=True))
+            gaps += [gap for gap in found if gap is not None]
     return sorted(gaps, key=lambda gap: (gap.from_ms, gap.id))
 
 
-def list_ongoing_gaps(client: redis.Redis, keys: Keys) -> list[OngoingGap]:
-    """The shards without cover now, the longest uncovered first. Raises `RedisUnavailable`."""
+def list_ongoing_gaps(
+    client: redis.Redis, keys: Keys, foreign: list[str] | None = None
+) -> list[OngoingGap]:
+    """The shards without cover now, the longest uncovered first. Raises `RedisUnavailable`.
+
+    `foreign` as above.
+    """
     with explained():
         texts: Any = client.hvals(keys.uncovered)
-        uncovered = [_ongoing_gap(text) for text in texts]
+    found = (readable(_ongoing_gap, text, keys.uncovered, foreign) for text in texts)
+    uncovered = [ongoing for ongoing in found if ongoing is not None]
     return sorted(uncovered, key=lambda ongoing: (ongoing.from_ms, ongoing.shard))
 
 

@@ -3,15 +3,13 @@
 Discovery reads the names with the ids. The leader stores the names of mirrored entities, each
 family in `SLICES` hashes of id → name, so that a command that reads 60,000 names does not block
 Redis. A name goes away with its topics. A queue's name is not personal data. A person's name is:
-`masked` obeys `MIRROR_PII`.
+`coordinator.naming` obeys `MIRROR_PII`.
 
 Names are for people. No decision depends on a name, and everything works without names.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -26,11 +24,9 @@ Family = Literal["queues", "users"]
 
 FAMILIES: Final[tuple[Family, ...]] = ("queues", "users")
 SLICES: Final = 64
-LONGEST_NAME: Final = 200
 # A name is looked up again after this time: it may be new or changed.
 FRESH_SECONDS: Final = 60.0
 MOST_REMEMBERED: Final = 100_000
-HASH_DIGITS: Final = 32
 _QUEUE_PREFIX: Final = "v2.routing.queues."
 _USER_PREFIX: Final = "v2.users."
 
@@ -53,20 +49,6 @@ def described(topic: str, name: str | None = None) -> str:
 def slice_of(entity_id: str) -> int:
     """The number of the hash, of a family's `SLICES`, that has this id."""
     return zlib.crc32(entity_id.encode()) % SLICES
-
-
-def masked(family: Family, name: str, pii: str, pii_key: str) -> str:
-    """The name in the form that may be stored, empty if it may not be stored.
-
-    `pii` is `MIRROR_PII`: a person's name is dropped (`drop`), hashed as in events (`hash`) or kept
-    (`keep`).
-    """
-    name = name.strip()
-    if family == "queues" or not name or pii == "keep":
-        return name[:LONGEST_NAME]
-    if pii != "hash":
-        return ""
-    return hmac.new(pii_key.encode(), name.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
 def read_names(client: redis.Redis, keys: Keys, family: Family) -> dict[str, str]:

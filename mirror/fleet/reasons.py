@@ -8,7 +8,7 @@ from typing import Final
 from mirror.base.units import counted
 from mirror.conversation.times import show_ms
 from mirror.fleet.gaps import OngoingGap
-from mirror.fleet.words import Beat
+from mirror.fleet.words import SERVING, Beat
 from mirror.fleet.workers import (
     STARTING_MS,
     TRACKER_SILENT_MS,
@@ -21,15 +21,13 @@ from mirror.fleet.workers import (
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
 
-Seat = tuple[str, str]
-
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
     """Shard → the last error of its channels, as live listeners report it."""
     found: dict[str, str] = {}
     for listener_id in sorted(alive & listeners.keys()):
         for report in listeners[listener_id].channels:
-            if report.error and report.state not in {"live", "rotating"}:
+            if report.error and report.state not in SERVING:
                 found[report.shard] = report.error
     return found
 
@@ -79,6 +77,15 @@ def leading(
         said = f"the state is {age}: {leader} leads and writes nothing, so "
         return [said + "this status may be out of date; see its log"]
     return []
+
+
+def foreign(keys: Sequence[str]) -> list[str]:
+    """The reason if values under the mirror's keys were left out, because they are not its own."""
+    if not keys:
+        return []
+    values = f"{counted(len(keys), 'value')} that the mirror cannot read, the first in {keys[0]}"
+    cure = "keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE"
+    return [f"Redis has {values}: {cure}"]
 
 
 def _age(at_ms: int, now_ms: int) -> str:

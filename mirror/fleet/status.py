@@ -18,7 +18,7 @@ from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.names import described
 from mirror.fleet.waiting import Wait, advice
 from mirror.fleet.waiting import reasons as waiting
-from mirror.fleet.words import REPLICAS, Beat, ChannelReport, Shard
+from mirror.fleet.words import REPLICAS, SERVING, Beat, ChannelReport, Shard
 from mirror.fleet.workers import Worker, is_recent
 from mirror.redis.keys import CAUSE, NOTE, REASON
 
@@ -123,6 +123,7 @@ class Facts(msgspec.Struct, kw_only=True):
     uncovered: list[OngoingGap] = []
     gap_reasons: list[str] = []
     gaps_by_hand: int = 0
+    foreign: list[str] = []  # keys whose values are not the mirror's
     problems: dict[str, str] = {}
     discovery: dict[str, str] = {}
     workers: list[Worker] = []
@@ -149,7 +150,7 @@ def assemble(
             id=listener_id,
             host=beat.host,
             state=_state(facts, listener_id, beat, lease_ms),
-            channels=sum(report.state in {"live", "rotating"} for report in beat.channels),
+            channels=sum(report.state in SERVING for report in beat.channels),
             last_beat_ms=facts.now_ms - facts.beats[listener_id],
             spool_records=beat.spool_records,
             native=beat.native,
@@ -208,7 +209,7 @@ def _replica(facts: Facts, shard_id: str, replica: str, alive: set[str]) -> Repl
         for report in beat.channels:
             if (report.shard, report.replica) != (shard_id, replica):
                 continue
-            rank = (listener_id in alive, report.state in {"live", "rotating"}, report.epoch)
+            rank = (listener_id in alive, report.state in SERVING, report.epoch)
             if best is None or rank > best[0]:
                 best = (rank, listener_id, report)
     if best is None:
@@ -237,6 +238,7 @@ def _health(
     leading = causes.leading(
         facts.leader, facts.passed_ms, facts.now_ms, limits.state_ms, advice("coordinator", waits)
     )
+    leading += causes.foreign(facts.foreign)
     if not alive:
         silent = f"no listener is alive{advice('listener', waits)}"
         return "down", [*waiting(waits), silent, *leading], []
@@ -254,7 +256,7 @@ def _health(
     without_cover = 0
     uncovered = {ongoing.shard for ongoing in facts.uncovered}
     for shard in shards:
-        live = sum(replica.state in {"live", "rotating"} for replica in shard.replicas)
+        live = sum(replica.state in SERVING for replica in shard.replicas)
         if live < len(shard.replicas):
             because = "" if shard.id in uncovered else causes.because(shard.id, errors)
             reasons.append(

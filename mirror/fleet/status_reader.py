@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -80,23 +80,25 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     now_ms = told_ms(now)
     beat_times = {name: int(score) for name, score in beats}
     ids = sorted(shard_ids)
-    gaps = list_gaps(client, keys)
+    foreign: list[str] = []
+    gaps = list_gaps(client, keys, foreign)
     open_gaps, filled_gaps, by_hand = count_gaps(gaps)
-    shards = _documents(client, {i: keys.shard(i) for i in ids}, Shard)
+    shards = _documents(client, {i: keys.shard(i) for i in ids}, Shard, foreign)
     named = [topic for shard in shards.values() for topic in refused(shard, rejected)[:MAX_NAMED]]
     facts = Facts(
         now_ms=now_ms,
         leader=leader,
         beats=beat_times,
-        listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat),
+        listeners=_documents(client, {i: keys.listener(i) for i in beat_times}, Beat, foreign),
         shards=shards,
         rejected=rejected,
         called=Names(client, keys).describe(named),
         gaps=GapCounts(open_gaps, filled_gaps),
         gaps_by_hand=by_hand,
         conversations=ConversationCounts(*count_conversations(client, keys)),
-        uncovered=list_ongoing_gaps(client, keys),
+        uncovered=list_ongoing_gaps(client, keys, foreign),
         gap_reasons=gap_reasons(gaps),
+        foreign=foreign,
         problems=problems,
         discovery=discovery,
         workers=list(read_workers(workers, keys.workers).values()),
@@ -126,18 +128,20 @@ def read_channels(client: redis.Redis, settings: Settings) -> list[ChannelStatus
     with explained():
         now, found = pipe.execute()
     times = {name: int(score) for name, score in found}
-    beats = _documents(client, {name: keys.listener(name) for name in times}, Beat)
+    beats = _documents(client, {name: keys.listener(name) for name in times}, Beat, [])
     return assemble_channels(beats, times, told_ms(now), round(settings.lease * 1000))
 
 
-def _documents(client: redis.Redis, keys: Mapping[str, str], kind: type[T]) -> dict[str, T]:
+def _documents(
+    client: redis.Redis, keys: Mapping[str, str], kind: type[T], foreign: list[str]
+) -> dict[str, T]:
     if not keys:
         return {}
-    decoder = msgspec.json.Decoder(kind)
+    decode = msgspec.json.Decoder(kind).decode
     with explained():
-        values = client.mget(list(keys.values()))
-        return {
-            name: decoder.decode(value)
-            for name, value in zip(keys, values, strict=True)
-            if value is not None
-        }
+        texts: Any = client.mget(list(keys.values()))
+    return {
+        name: document
+        for (name, key), text in zip(keys.items(), texts, strict=True)
+        if (document := readable(decode, text, key, foreign)) is not None
+    }

@@ -26,6 +26,8 @@ ListenerState = Literal["live", "draining", "dead"]
 # Whether the native reader reads: `broken` where it failed too often to be asked any more.
 NativeState = Literal["on", "off", "broken"]
 ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
+# The states of a channel that receives.
+SERVING: Final = frozenset({"live", "rotating"})
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -133,3 +135,8 @@ def seat_of(name: str) -> tuple[str, str]:
     """The shard and the replica of a `seat_name`."""
     shard, _, replica = name.rpartition("/")
     return (shard, replica)
+
+
+def usable_channels(limit: int) -> int:
+    """The most seats for a client's `limit` channels: the rest is for make before break."""
+    return max(1, limit - (2 if limit >= 10 else 1))

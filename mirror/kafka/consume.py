@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Final, Generic, Literal, Self, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -26,7 +26,7 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.kafka.config import ClientLog, committed_reader_config, consumer_config, open_client
 from mirror.kafka.partition import partition
-from mirror.kafka.record import AgentReader, EventReader, UndecodableRecord
+from mirror.kafka.record import UndecodableRecord, read_agent_event, read_event
 from mirror.settings import Settings
 
 Start = Literal["beginning", "end"]
@@ -47,7 +47,7 @@ class _Stream(Generic[T]):
         self,
         settings: Settings,
         topic: str,
-        decode: Callable[[bytes | None, Any], T],
+        decode: Callable[[bytes | None], T],
         start: Start,
         since_ms: int | None,
         *,
@@ -81,7 +81,7 @@ class _Stream(Generic[T]):
                 self._check(error)
                 continue
             try:
-                events.append(self._decode(message.value(), message.headers()))
+                events.append(self._decode(message.value()))
             except UndecodableRecord:
                 self.unreadable += 1
         return events
@@ -123,7 +123,7 @@ class EventStream(_Stream[Event]):
         Raises `KafkaUnavailable` if no broker answers or the topic does not exist.
         """
         topic = settings.once_topic if once else settings.topic
-        super().__init__(settings, topic, EventReader().decode, start, since_ms, committed=once)
+        super().__init__(settings, topic, read_event, start, since_ms, committed=once)
 
 
 class AgentStream(_Stream[AgentEvent]):
@@ -132,7 +132,7 @@ class AgentStream(_Stream[AgentEvent]):
     def __init__(
         self, settings: Settings, start: Start = "end", since_ms: int | None = None
     ) -> None:
-        super().__init__(settings, settings.agents_topic, AgentReader().decode, start, since_ms)
+        super().__init__(settings, settings.agents_topic, read_agent_event, start, since_ms)
 
 
 def latest_events(settings: Settings, most: int, seconds: float) -> Iterator[Event]:
@@ -189,7 +189,6 @@ def _stretches(
     key: bytes | None = None,
 ) -> Iterator[Event]:
     """The events in ranges of offsets, by partition; with `key`, only events of that key."""
-    reader = EventReader()
     topic = settings.topic
     deadline = time.monotonic() + seconds
     consumer.assign([TopicPartition(topic, number, start) for number, (start, _) in ends.items()])
@@ -208,7 +207,7 @@ def _stretches(
             if key is not None and message.key() != key:
                 continue
             with suppress(UndecodableRecord):
-                yield reader.decode(message.value(), message.headers())
+                yield read_event(message.value())
         # A transaction's marker at the end is no message, so ask for the position.
         for place in consumer.position([TopicPartition(topic, number) for number in left]):
             if place.offset >= left[place.partition]:

@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 from mirror.base.errors import KafkaUnavailable, MirrorError
 from mirror.conversation.event import Event
 from mirror.kafka.consume import open_reader, still_kept, take
-from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
+from mirror.kafka.record import ERRORS, UndecodableRecord, read_event
 from mirror.settings import Settings
 
 _QUIET_SECONDS: Final = 10.0  # without a message before the end: Kafka does not answer
@@ -36,11 +36,6 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         """Its partition and offset."""
         partition, _, offset = self.id.partition("-")
         return int(partition), int(offset)
-
-    @property
-    def truncated(self) -> bool:
-        """Whether `value` is only the beginning of the original."""
-        return "truncated-bytes" in self.details
 
     @property
     def masked(self) -> str:
@@ -130,14 +125,9 @@ def what_is_kept(settings: Settings) -> str:
 
 
 def refused_event(letter: DeadLetter) -> Event | None:
-    """The event of a letter of stage `produce`; None if it was cut, or holds no event.
-
-    The first byte tells the encoding; the letter's headers do not have it.
-    """
-    encoding = "json" if letter.value.startswith(b"{") else "msgpack"
+    """The event of a letter of stage `produce`; None if it was cut, or holds no event."""
     try:
-        headers = [("content-type", CONTENT_TYPES[encoding])]
-        return EventReader().decode(letter.value, headers)
+        return read_event(letter.value)
     except UndecodableRecord:
         return None
 

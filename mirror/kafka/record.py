@@ -10,7 +10,7 @@ arguments.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
 
+T = TypeVar("T")
 Header = tuple[str, str | bytes | None]
 # Value, key, headers and the key's murmur2, without its sign, of an event's record, as
 # the native reader makes them (docs/native.md).
@@ -49,7 +50,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class UndecodableRecord(MirrorError):
-    """A record of the interaction topic does not hold an event."""
+    """A record does not hold what its topic is for."""
 
 
 def _encoder(encoding: str) -> Callable[[Any], bytes]:
@@ -149,41 +150,26 @@ class AgentRecorder:
         return Record(self.topic, event.user_id, self._encode(event), headers)
 
 
-class EventReader:
-    """Decodes the value of a record by its `content-type`, JSON without one."""
+def reader_of(kind: type[T]) -> Callable[[bytes | None], T]:
+    """A function that decodes the value of a record. It raises `UndecodableRecord`.
 
-    def __init__(self) -> None:
-        self._json = msgspec.json.Decoder(Event)
-        self._msgpack = msgspec.msgpack.Decoder(Event)
+    The first byte shows the encoding: a JSON object begins with a brace, a MessagePack map does
+    not. So a topic may hold both, as it does after a change of `MIRROR_ENCODING`.
+    """
+    json, msgpack = msgspec.json.Decoder(kind), msgspec.msgpack.Decoder(kind)
 
-    def decode(self, value: bytes | None, headers: Any = None) -> Event:
-        """The event in `value`. Raises `UndecodableRecord` if there is none."""
-        content_type = CONTENT_TYPES["json"].encode()
-        for name, content in headers or ():
-            if name == "content-type" and content is not None:
-                content_type = content if isinstance(content, bytes) else content.encode()
-        is_msgpack = content_type == CONTENT_TYPES["msgpack"].encode()
-        decoder = self._msgpack if is_msgpack else self._json
-        try:
-            return decoder.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UndecodableRecord(f"not an event: {error}") from error
-
-
-class AgentReader:
-    """Decodes the records of agents' states, in either encoding."""
-
-    def __init__(self) -> None:
-        self._json = msgspec.json.Decoder(AgentEvent)
-        self._msgpack = msgspec.msgpack.Decoder(AgentEvent)
-
-    def decode(self, value: bytes | None, _headers: Any = None) -> AgentEvent:
-        """The state. Raises `UndecodableRecord` if there is none."""
+    def read(value: bytes | None) -> T:
         data = value or b""
-        try:  # only a JSON object begins with a brace
-            return (self._json if data[:1] == b"{" else self._msgpack).decode(data)
+        try:
+            return (json if data[:1] == b"{" else msgpack).decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UndecodableRecord(f"not the state of an agent: {error}") from error
+            raise UndecodableRecord(f"no {kind.__name__}: {error}") from error
+
+    return read
+
+
+read_event: Final = reader_of(Event)
+read_agent_event: Final = reader_of(AgentEvent)
 
 
 def dead_letter(

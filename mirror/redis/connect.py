@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
-import msgspec
 import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.credentials import CredentialProvider
@@ -47,7 +46,6 @@ MAX_URL_BYTES: Final = 64 * 1024
 _CERTIFICATES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 #: The name of Redis in messages if the caller gives none.
 SOMEWHERE: Final = "Redis"
-_EXPLAINED: Final = (redis.RedisError, msgspec.DecodeError, RecursionError)
 _RETRY_PAUSE_SECONDS: Final = 0.05
 _WAIT_PAUSE_SECONDS: Final = 0.5
 
@@ -93,13 +91,13 @@ def explained(where: str = SOMEWHERE) -> Iterator[None]:
     """
     try:
         yield
-    except _EXPLAINED as error:
-        raise _explanation(where, error) from error
+    except redis.RedisError as error:
+        raise _told(where, error) from error
     except RedisUnavailable as error:
         cause = error.__cause__
-        if where == SOMEWHERE or not isinstance(cause, _EXPLAINED):
+        if where == SOMEWHERE or not isinstance(cause, redis.RedisError):
             raise
-        raise _explanation(where, cause) from cause
+        raise _told(where, cause) from cause
 
 
 def check(client: redis.Redis, settings: Settings) -> None:
@@ -177,16 +175,6 @@ def _try_certificates(files: dict[str, str]) -> None:
             f"REDIS_URL names a certificate that cannot be used ({reason or 'not PEM'}): "
             "ssl_ca_certs, ssl_certfile and ssl_keyfile take paths of PEM files that fit each other"
         ) from error
-
-
-def _explanation(where: str, error: BaseException) -> RedisUnavailable:
-    if isinstance(error, redis.RedisError):
-        return _told(where, error)
-    cure = "keep other programs off the mirror's keys, or choose another MIRROR_NAMESPACE"
-    return RedisUnavailable(
-        f"{where} holds something under the mirror's keys that is not the mirror's: {cure}",
-        cure=cure,
-    )
 
 
 def _told(where: str, error: redis.RedisError) -> RedisUnavailable:

@@ -19,10 +19,13 @@ _UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
 _log = logger("redis")
 
 
-def readable(decode: Callable[[str], T], text: str | None, key: str) -> T | None:
+def readable(
+    decode: Callable[[str], T], text: str | None, key: str, foreign: list[str] | None = None
+) -> T | None:
     """The document in `text`; None if the `key` is absent or its value is not ours.
 
-    `decode` may raise the errors of msgspec or of a conversion (`int`).
+    A `key` whose value is not ours is added to `foreign`. `decode` may raise the errors of msgspec
+    or of a conversion (`int`).
     """
     if text is None:
         return None
@@ -31,4 +34,6 @@ def readable(decode: Callable[[str], T], text: str | None, key: str) -> T | None
     except _UNREADABLE as error:
         # Without the text itself: somebody else may have put a secret there.
         _log.warning("unreadable_value", key=key, error=type(error).__name__)
+        if foreign is not None:
+            foreign.append(key)
         return None

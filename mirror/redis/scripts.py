@@ -23,9 +23,19 @@ def source(name: str, package: str = "mirror.redis") -> str:
     return resources.files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
-def script(client: redis.Redis, name: str, package: str = "mirror.redis") -> Command:
-    """A callable `(keys, args)` for the Lua command `name`. Sends nothing until it is called."""
-    registered = client.register_script(source(name, package))
+def function(name: str, package: str) -> str:
+    """The Lua command `name` as a Lua function of its keys and arguments, for another script."""
+    return f"local function {name}(KEYS, ARGV)\n{source(name, package)}end\n"
+
+
+def script(
+    client: redis.Redis, name: str, package: str = "mirror.redis", before: str = ""
+) -> Command:
+    """A callable `(keys, args)` for the Lua command `name`. Sends nothing until it is called.
+
+    `before` has the functions that the command uses.
+    """
+    registered = client.register_script(before + source(name, package))
 
     def call(keys: Sequence[str], args: Sequence[Argument]) -> Any:
         with explained():

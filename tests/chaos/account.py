@@ -14,7 +14,7 @@ from typing import Any
 from harness import ledger
 from harness.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
 from mirror.conversation.event import Event
-from mirror.kafka.record import EventReader, UndecodableRecord
+from mirror.kafka.record import UndecodableRecord, read_event
 from mirror.settings import Settings
 from tests.chaos.follow import Follower
 
@@ -29,7 +29,6 @@ class Account(Follower):
         super().__init__(settings, settings.topic)
         self.records = 0
         self.wrong: list[str] = []  # records that break docs/event.md
-        self._reader = EventReader()
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._told: set[Name] = set()
         self._touched: set[str] = set()
@@ -63,7 +62,7 @@ class Account(Follower):
         """Keep its event, and say where it is not as the contract has it."""
         self.records += 1
         try:
-            event = self._reader.decode(message.value(), message.headers())
+            event = read_event(message.value())
         except UndecodableRecord as error:
             self.wrong.append(f"{message.partition()}@{message.offset()}: {error}")
             return

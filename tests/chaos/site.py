@@ -27,6 +27,7 @@ from harness.simulated import Simulated
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.status import MirrorStatus
+from mirror.fleet.words import SERVING
 from mirror.kafka.admin import ensure_topics
 from mirror.kafka.projected import group_id
 from tests.chaos.account import Account, Books
@@ -220,7 +221,7 @@ class Site:
         found: dict[str, int] = {}
         for shard in self.mirror.status().shards:
             for replica in shard.replicas:
-                if replica.listener and replica.state in {"live", "rotating"}:
+                if replica.listener and replica.state in SERVING:
                     found[replica.listener] = found.get(replica.listener, 0) + 1
         return found
 

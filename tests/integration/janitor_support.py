@@ -26,7 +26,7 @@ from janitor.zombies.sweep import Zombies
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import show_epoch
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
@@ -146,10 +146,9 @@ class Stage:
 
     def events(self) -> list[Event]:
         """All that is on the topic."""
-        reader = EventReader()
         servers = self.settings.kafka.properties["bootstrap.servers"]
         records = read_topic(servers, self.settings.topic)
-        return [reader.decode(record.value(), record.headers()) for record in records]
+        return [read_event(record.value()) for record in records]
 
     def tracked(self) -> set[str]:
         """The active set in Redis."""

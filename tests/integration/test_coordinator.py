@@ -66,7 +66,7 @@ class Fleet:
             )
             state = self.states[name]
             beat = Beat(listener=name, host=name, pid=1, version="0", state=state, channels=reports)
-            told = self._link.beat(beat, self._versions[name]).assignment
+            told = self._link.beat(beat, self._versions[name])
             if told is not None:
                 self._versions[name], self.grants[name] = told.version, told.grants
                 self._shards[name] = self._link.shards([grant.shard for grant in told.grants])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.redis import RedisServer
@@ -15,6 +16,7 @@ from mirror.checks.finding import Finding
 from mirror.checks.genesys import check_genesys
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from mirror.settings.model import OAuthClient
 
 CLIENT = "sandbox"
 
@@ -22,8 +24,9 @@ CLIENT = "sandbox"
 @pytest.fixture(scope="module")
 def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     """A quiet Genesys whose heartbeats come every second."""
+    clients = [word for name in (CLIENT, "small") for word in ("--client", f"{name}:sandbox")]
     arguments = ("--no-autostart", "--heartbeat", "1")
-    with simulated(tmp_path_factory.mktemp("sim"), *arguments) as org:
+    with simulated(tmp_path_factory.mktemp("sim"), *arguments, *clients) as org:
         yield org
 
 
@@ -135,3 +138,10 @@ def test_no_channel_is_made_where_rotation_needs_it(
     assert finding.level == "doubtful"
     assert "not tried: all channels are reserved" in finding.detail
     assert exist(org) == before
+
+
+def test_of_two_channels_rotation_needs_one(settings: Settings) -> None:
+    """The leader keeps no more of a small client for it, so the check asks for no more."""
+    small = OAuthClient("small", "sandbox")
+    settings = msgspec.structs.replace(settings, clients=(small,), channels_per_client=2)
+    assert checked(settings)[0].level == "good"

@@ -14,7 +14,7 @@ from janitor.producer import AckedProducer
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.settings import load
 
 AT = "2026-11-23T10:00:00.000Z"
@@ -58,10 +58,7 @@ def test_a_record_that_kafka_never_takes_becomes_a_dead_letter(
     producer.send([event(1), event(2, size), event(3)])
     producer.send([event(4)])
     producer.close()
-    reader = EventReader()
-    got = [
-        reader.decode(message.value(), message.headers()) for message in read_topic(kafka, topic)
-    ]
+    got = [read_event(message.value()) for message in read_topic(kafka, topic)]
     ids = list(dict.fromkeys(produced.event_id for produced in got))
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     (letter,) = read_topic(kafka, letters)
@@ -92,10 +89,7 @@ def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
         producer.send([event(1), event(2, 3 * BROKER_LIMIT), event(3)])
     producer.send([event(4)])
     producer.close()
-    reader = EventReader()
-    got = [
-        reader.decode(message.value(), message.headers()) for message in read_topic(kafka, topic)
-    ]
+    got = [read_event(message.value()) for message in read_topic(kafka, topic)]
     ids = list(dict.fromkeys(produced.event_id for produced in got))
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     assert any(line["event"] == "dead_letter_write_failed" for line in lines)

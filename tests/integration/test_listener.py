@@ -27,7 +27,7 @@ from listeners.channels.upkeep import COMPARE_SECONDS
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
 
 SECRET = "open-sesame-0123456789"
@@ -124,11 +124,7 @@ class Scene:
 
     def events(self) -> list[Event]:
         """What is in Kafka."""
-        reader = EventReader()
-        return [
-            reader.decode(record.value(), record.headers())
-            for record in read_topic(self.kafka, self.topic)
-        ]
+        return [read_event(record.value()) for record in read_topic(self.kafka, self.topic)]
 
     def verdict(self) -> Verdict:
         """Kafka against the simulator's ledger."""

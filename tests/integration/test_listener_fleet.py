@@ -18,7 +18,7 @@ from harness.process import ManagedProcess, wait_until
 from harness.simulated import Simulated, simulated
 from mirror.conversation.event import Event
 from mirror.fleet.words import Beat
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
 
 CLIENT, SECRET = "fleet-client", "fleet-secret"
@@ -71,9 +71,8 @@ class Fleet:
 
     def events(self) -> list[Event]:
         """What is in Kafka."""
-        reader = EventReader()
         records = read_topic(self.env["KAFKA_BOOTSTRAP_SERVERS"], self.env["MIRROR_TOPIC"])
-        return [reader.decode(record.value(), record.headers()) for record in records]
+        return [read_event(record.value()) for record in records]
 
     def until_quiet(self) -> None:
         """End all conversations and wait until the events stop."""

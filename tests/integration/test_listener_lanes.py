@@ -30,7 +30,7 @@ from harness.kafka_topics import admin_client, create_topic, read_topic
 from listeners.publish.lanes import STALL_SECONDS, lane_of
 from listeners.publish.publisher import Publisher
 from listeners.publish.spool import DATABASE
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from tests.integration.test_listener_publisher import Driver, configure, first_seen
 from tests.services.availability import unavailable
 
@@ -99,9 +99,8 @@ def test_a_deleted_dead_letter_topic_holds_up_dead_letters_alone(
 def read_events(servers: str, topic: str) -> dict[str, list[int]]:
     """Conversation → the numbers of its events in log order, repeats included."""
     found: dict[str, list[int]] = {}
-    reader = EventReader()
     for record in read_topic(servers, topic):
-        read = reader.decode(record.value(), record.headers())
+        read = read_event(record.value())
         found.setdefault(read.conversation_id, []).append(int(read.participant_id or -1))
     return found
 

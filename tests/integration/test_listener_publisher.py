@@ -23,7 +23,7 @@ from listeners.publish.publisher import Publisher
 from mirror.base.tally import Tally
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, identity
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from mirror.settings import Settings, load
 
 PARTITIONS = 6
@@ -104,10 +104,9 @@ class Driver:
 
 def first_seen(records: list[Message]) -> dict[str, list[int]]:
     """Conversation → the numbers of its events in log order, repeats dropped."""
-    reader = EventReader()
     seen: dict[str, list[int]] = {}
     for record in records:
-        found = reader.decode(record.value(), record.headers())
+        found = read_event(record.value())
         numbers = seen.setdefault(found.conversation_id, [])
         if int(found.participant_id or -1) not in numbers:
             numbers.append(int(found.participant_id or -1))
@@ -211,7 +210,7 @@ def test_a_record_that_the_broker_refuses_becomes_a_dead_letter(
     assert headers["mirror.errors.stage"] == b"produce"
     assert headers["mirror.errors.exception.class.name"] == b"MSG_SIZE_TOO_LARGE"
     assert letter.key() == b"v2.users.u1.conversations"
-    assert EventReader().decode(letter.value()) == event(1, 1, note="x" * 30_000)
+    assert read_event(letter.value()) == event(1, 1, note="x" * 30_000)
 
 
 def test_a_record_that_librdkafka_refuses_is_cut_into_a_dead_letter(

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from coordinator.election import Deposed, Leadership, Write
+from coordinator.store import Store
 from janitor.claims import NEVER, Leases
 from janitor.gaps.marks import Marks
 from listeners.fleet_link import RESERVED_LEASES, FleetLink
@@ -19,6 +20,7 @@ from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
+from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import check, connect, wait_for
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, LONGEST_PAUSE_SECONDS, RATE_PER_MINUTE, RateBudget, used_ahead
@@ -65,14 +67,14 @@ def until(deadline_seconds: float, done: object) -> None:
 
 def test_a_beat_tells_and_asks(link: FleetLink, client: redis.Redis) -> None:
     """The beat is stored under Redis' time; the assignment comes where its version differs."""
-    assert link.beat(BEAT, 0).assignment is None
+    assert link.beat(BEAT, 0) is None
     assignment = Assignment(9, (GRANT,))
     client.set(KEYS.assignment("l1"), msgspec.json.encode(assignment))
-    answer = link.beat(BEAT, 0)
-    assert answer.assignment == assignment
-    assert client.zscore(KEYS.beats, "l1") == answer.now_ms
-    assert link.beat(BEAT, 9).assignment is None
-    assert link.beat(BEAT, 10).assignment == assignment, "a lower version is news too"
+    before_ms = redis_now_ms(client)
+    assert link.beat(BEAT, 0) == assignment
+    assert client.zcount(KEYS.beats, before_ms, redis_now_ms(client)) == 1
+    assert link.beat(BEAT, 9) is None
+    assert link.beat(BEAT, 10) == assignment, "a lower version is news too"
     assert msgspec.json.decode(client.get(KEYS.listener("l1")) or "", type=Beat) == BEAT
 
 
@@ -204,26 +206,25 @@ def test_a_stale_leader_writes_nothing(client: redis.Redis) -> None:
 
 
 def test_every_command_of_a_write(client: redis.Redis) -> None:
-    """Each command does what Redis' own does; what is filed once stays as it was."""
+    """Each command does what Redis' own does; `FILE` files a gap."""
     leader = Leadership(client, KEYS, "one", 60)
     leader.claim()
+    client.zadd("z", {"m": 5, "n": 6})
     leader.write(
         [
             Write("SET", "s", ("1",)),
             Write("HSET", "h", ("a", "1")),
             Write("HSET", "h", ("b", "2")),
             Write("HDEL", "h", ("a",)),
-            Write("ZADD", "z", (5, "m")),
-            Write("ZADDNX", "z", (9, "m")),
-            Write("ZADD", "z", (6, "n")),
             Write("ZREM", "z", ("n",)),
-            Write("SETNX", "s", ("2",)),
+            Write("FILE", KEYS.gap("g"), ("g", msgspec.json.encode(GAP))),
             Write("SET", "gone", ("1",)),
             Write("DEL", "gone"),
         ]
     )
     assert (client.get("s"), client.hgetall("h")) == ("1", {"b": "2"})
     assert client.zrange("z", 0, -1, withscores=True) == [("m", 5.0)]
+    assert list_gaps(client, KEYS) == [GAP]
     assert not client.exists("gone")
 
 
@@ -311,11 +312,12 @@ def test_a_beat_of_before_the_clock_was_set_back_ages(link: FleetLink, client: r
     """Who died since is missed after a lease: the beats of the living bring it to now."""
     seconds, _ = client.time()
     client.zadd(KEYS.beats, {"dead": (seconds + 3600) * 1000, "alive": (seconds - 1) * 1000})
-    answer = link.beat(BEAT, 0)
-    assert client.zscore(KEYS.beats, "dead") == answer.now_ms
+    link.beat(BEAT, 0)
+    heard = client.zscore(KEYS.beats, "l1")
+    assert client.zscore(KEYS.beats, "dead") == heard
     assert client.zscore(KEYS.beats, "alive") == (seconds - 1) * 1000
     link.beat(BEAT, 0)
-    assert client.zscore(KEYS.beats, "dead") == answer.now_ms
+    assert client.zscore(KEYS.beats, "dead") == heard
 
 
 def test_without_redis_a_process_keeps_to_a_part_of_the_rate() -> None:
@@ -385,11 +387,23 @@ def test_a_filing_that_broke_off_is_completed(
     assert claimed(client) == ()
 
 
-def test_a_gap_takes_no_place_of_a_done_one(client: redis.Redis) -> None:
+def file_as_leader(client: redis.Redis, keys: Keys, gap: Gap) -> None:
+    """File a gap in the fenced writes of a pass."""
+    leader = Leadership(client, keys, "one", 60)
+    leader.claim()
+    leader.write(Store(client, keys).gap_writes([gap]))
+
+
+@pytest.mark.parametrize("file", [file_gap, file_as_leader])
+def test_a_gap_takes_no_place_of_a_done_one(
+    client: redis.Redis, file: Callable[[redis.Redis, Keys, Gap], object]
+) -> None:
     """The document of a done gap expired before its place in the ledger was swept."""
     client.zadd(KEYS.gaps, {"g": "+inf"})
-    assert file_gap(client, KEYS, GAP)
+    file(client, KEYS, GAP)
     assert claimed(client) == ("g",)
+    file(client, KEYS, GAP)
+    assert claimed(client) == (), "a claimed gap keeps its lease"
 
 
 def test_a_drop_that_broke_off_hides_no_gap(

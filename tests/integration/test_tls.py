@@ -23,7 +23,7 @@ from harness.redis import find_server
 from harness.simulated import Simulated, simulated
 from mirror.base.errors import GenesysUnavailable
 from mirror.genesys.sockets import open_socket, tls_context
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from tests.integration.secure_support import (
     PLAIN_PASSWORD,
     ROOT,
@@ -142,11 +142,8 @@ def test_events_flow_when_every_connection_is_tls(secured: Secured, tmp_path: Pa
         code, stdout, stderr = run_mirror(tmp_path, env, "status", "--json")
     assert code == 0, stderr
     assert json.loads(stdout)["listeners"][0]["state"] == "live"
-    reader = EventReader()
     records = read_topic(secured.kafka.bootstrap_servers, topic)
-    assert {reader.decode(record.value(), record.headers()).origin for record in records} >= {
-        "live"
-    }
+    assert {read_event(record.value()).origin for record in records} >= {"live"}
 
 
 @pytest.mark.parametrize(

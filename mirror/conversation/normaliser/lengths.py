@@ -85,7 +85,7 @@ def _plan(kind: type[msgspec.Struct]) -> _Plan:
     texts: list[tuple[str, Any]] = []
     inner: list[str] = []
     for field in msgspec.structs.fields(kind):
-        bare = _without_none(field.type)
+        bare = without_none(field.type)
         if bare is str and field.name not in PERSONAL_TEXTS:
             texts.append((field.name, field.default))
         elif _is_struct(bare) or (get_origin(bare) is list and _is_struct(*get_args(bare))):
@@ -93,7 +93,8 @@ def _plan(kind: type[msgspec.Struct]) -> _Plan:
     return _Plan(tuple(texts), _getter([name for name, _ in texts]), _getter(inner))
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """The type of an optional field without its None; any other type as it is."""
     if get_origin(kind) in {Union, types.UnionType}:
         return next(arg for arg in get_args(kind) if arg is not type(None))
     return kind

@@ -9,11 +9,12 @@ the frame also becomes a dead letter.
 from __future__ import annotations
 
 import json
-import types
 from functools import cache
-from typing import Any, Final, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+
+from mirror.conversation.normaliser.lengths import without_none
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -87,7 +88,7 @@ def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any
     """Whether (a part of) `value` fits `kind`, and that part."""
     if value is None:
         return True, None
-    inner = _without_none(kind)
+    inner = without_none(kind)
     if inner is Any:
         repaired = _repair(value)
         if repaired != value:
@@ -126,9 +127,3 @@ def _repair(value: Any) -> Any:
     if isinstance(value, dict):
         return {_text(name): _repair(item) for name, item in value.items()}
     return value
-
-
-def _without_none(kind: Any) -> Any:
-    if get_origin(kind) in {Union, types.UnionType}:
-        return next(arg for arg in get_args(kind) if arg is not type(None))
-    return kind

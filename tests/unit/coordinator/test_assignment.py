@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.plan.assignment import Place, Placement, Seat, place, seats, usable
+from coordinator.plan.assignment import Place, Placement, Seat, place, seats
+from mirror.fleet.words import usable_channels
 
 STEPS = st.lists(
     st.tuples(
@@ -130,7 +131,7 @@ def test_the_last_listener_is_for_the_replica_that_still_has_a_channel_on_it() -
 
 def test_spare_channels() -> None:
     """Of twenty channels eighteen are seats; of one, one."""
-    assert [usable(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]
+    assert [usable_channels(limit) for limit in (20, 10, 9, 2, 1)] == [18, 8, 8, 1, 1]
 
 
 def test_seats_are_on_clients_that_may_see_them() -> None:

@@ -8,13 +8,14 @@ import msgspec
 import pytest
 
 from coordinator.leader import PATIENCE_BEATS
-from coordinator.plan.clock import AHEAD_MS, UNKNOWN, UNSEEN_MS, RedisClock, latest_ms, moved_back
+from coordinator.plan.clock import UNKNOWN, UNSEEN_MS, RedisClock, latest_ms, moved_back
 from coordinator.plan.coverage import Interval, Pending, ShardCoverage
 from coordinator.plan.deafness import Ear
 from coordinator.plan.departed import Departed
 from coordinator.plan.seats import Holding, SeatRecord
 from coordinator.plan.sight import Found
 from mirror.fleet.gaps import OngoingGap
+from mirror.fleet.workers import AHEAD_MS
 from tests.unit.coordinator.world import (
     HEARTBEAT_MS,
     LEASE_MS,

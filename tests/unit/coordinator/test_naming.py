@@ -9,7 +9,8 @@ import pytest
 
 from coordinator.election import Write
 from coordinator.naming import Called, Naming, name_changes
-from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, masked, slice_of
+from mirror.conversation.normaliser.personal import Personal
+from mirror.fleet.names import FAMILIES, SLICES, Family, entity_of, slice_of
 from mirror.genesys.shapes import Entity
 from mirror.redis.keys import Keys
 from mirror.settings import load
@@ -80,7 +81,7 @@ def test_a_topic_says_whose_it_is(topic: str, entity: tuple[str, str]) -> None:
     [
         ({}, "u1"),
         (KEPT, "Ann (u1)"),
-        (HASHED, f"{masked('users', 'Ann', 'hash', 'k')} (u1)"),
+        (HASHED, f"{Personal('k').hidden('Ann')} (u1)"),
     ],
 )
 def test_topics_are_told_by_name_as_the_mode_allows(env: dict[str, str], told: str) -> None:
@@ -147,6 +148,12 @@ def test_a_name_that_may_not_be_kept_any_more_goes(env: dict[str, str]) -> None:
     left = names_in(applied(called, stored)[0], "users")
     assert not {"Ada", "Grace"} & set(left.values())
     assert left.keys() == ({"u"} if env else set())
+
+
+def test_a_name_has_the_hash_that_events_have() -> None:
+    """So that a consumer can join both."""
+    called = naming({"q": "Support"}, {"u": " Ada "}, **HASHED).called(topics("q", "u"))
+    assert called.names == {"queues": {"q": "Support"}, "users": {"u": Personal("k").hidden("Ada")}}
 
 
 def test_sixty_thousand_names_are_written_in_few_writes() -> None:

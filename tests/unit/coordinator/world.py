@@ -34,12 +34,11 @@ from random import Random
 import msgspec
 
 from coordinator.leader import PATIENCE_BEATS, Leader, Outcome, Rules
-from coordinator.plan.assignment import usable
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.seats import Ledger, ledger
 from coordinator.plan.sight import Found
 from coordinator.store import Seen
-from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard, usable_channels
 
 PASS_MS = 30_000
 HEARTBEAT_MS = 60_000
@@ -514,7 +513,7 @@ class World:
             elif replicas == 2 and several_hosts and len({free[who].host for who, _ in mine}) < 2:
                 found.append(f"{shard} is on one host")
             elif replicas == 2 and len({client for _, client in mine}) < min(
-                2, sum(used[client] < usable(CLIENT_LIMIT) for client in clients)
+                2, sum(used[client] < usable_channels(CLIENT_LIMIT) for client in clients)
             ):
                 found.append(f"{shard} is on one client")
         return found + [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from janitor.gaps.agreement import Agreement
+from janitor.agreement import Agreement
 from janitor.zombies.verdict import read_analytics
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.tracked import Tracked, TrackedLeg

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from coordinator.tracker.fold import Seen, fold
-from janitor.gaps.answers import ask, judge
+from janitor.answers import ask, judge
 from janitor.zombies.doubt import contradicts
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
 from mirror.base.errors import GenesysError

@@ -9,10 +9,10 @@ from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
 from mirror.kafka.record import (
     RECORD_OVERHEAD,
-    EventReader,
     Recorder,
     UndecodableRecord,
     dead_letter,
+    read_event,
     shorter,
 )
 
@@ -41,7 +41,7 @@ def test_headers_of_an_event(encoding: str) -> None:
         "ce_origin": b"live",
         "content-type": f"application/{encoding}".encode(),
     }
-    assert EventReader().decode(record.value, record.headers) == EVENT
+    assert read_event(record.value) == EVENT
 
 
 def test_source_of_an_event_without_a_topic() -> None:
@@ -56,7 +56,7 @@ def test_source_of_an_event_without_a_topic() -> None:
 def test_what_is_no_event_says_so(value: bytes | None) -> None:
     """A foreign record on the topic is an error that a reader can pass over."""
     with pytest.raises(UndecodableRecord):
-        EventReader().decode(value)
+        read_event(value)
 
 
 def letter(

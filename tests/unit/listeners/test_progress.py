@@ -10,7 +10,6 @@ import pytest
 
 from listeners.beats import Beats
 from listeners.channels.topic_list import Missed
-from listeners.fleet_link import BeatAnswer
 from listeners.publish.extent import Lost
 from listeners.receive.loop_state import LoopState
 from mirror.base.errors import RedisUnavailable
@@ -32,7 +31,7 @@ class Fleet:
         """The loop's word, fresh."""
         return LoopState(self._waiting.now, 1)
 
-    def beat(self, *_: object) -> BeatAnswer:
+    def beat(self, *_: object) -> Assignment:
         self._waiting.call()
         if self._away:
             raise RedisUnavailable("does not answer")
@@ -40,7 +39,7 @@ class Fleet:
             Grant(shard=str(n), replica="a", epoch=1, shard_epoch=1, client="c")
             for n in range(SHARDS)
         )
-        return BeatAnswer(1, Assignment(2, grants))
+        return Assignment(2, grants)
 
     def shards(self, ids: list[str]) -> dict[str, Shard]:
         self._waiting.call()
@@ -90,8 +89,8 @@ class Ledger:
         self.gaps: list[tuple[object, ...]] = []
         self.settled: list[object] = []
 
-    def beat(self, *_: object) -> BeatAnswer:
-        return BeatAnswer(1, None)
+    def beat(self, *_: object) -> None:
+        pass
 
     def file_missed(self, *missed: object) -> None:
         self.gaps.append(missed)
@@ -135,9 +134,8 @@ class Opening:
         report = ChannelReport(shard="1", replica="a", epoch=epoch, client="c", state="opening")
         return LoopState(now, 1, channels=(report,))
 
-    def beat(self, *_: object) -> BeatAnswer:
+    def beat(self, *_: object) -> None:
         self.beats.append(self._waiting.now)
-        return BeatAnswer(1, None)
 
     def news(self, *_: object) -> None:
         """None."""

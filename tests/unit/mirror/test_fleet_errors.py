@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mirror.base.errors import RedisUnavailable
-from mirror.fleet import backfill, gaps, requests, status_reader, tracked
+from mirror.fleet import backfill, gaps, names, requests, status_reader, topics, tracked
 from mirror.fleet.gaps import Gap
 from mirror.redis import clock
 from mirror.redis.connect import explained
@@ -33,6 +33,10 @@ ASKED: dict[str, Ask] = {
     "list_gaps": lambda client: gaps.list_gaps(client, KEYS),
     "list_ongoing_gaps": lambda client: gaps.list_ongoing_gaps(client, KEYS),
     "show_gaps": lambda client: gaps.show_gaps(client, KEYS, 1),
+    "read_shards": lambda client: topics.read_shards(client, KEYS),
+    "read_names": lambda client: names.read_names(client, KEYS, "queues"),
+    "read_topics": lambda client: topics.read_topics(client, SETTINGS),
+    "mirrored_names": lambda client: topics.mirrored_names(client, KEYS, "queues"),
     "redis_now_ms": clock.redis_now_ms,
     "request_drain": lambda client: requests.request_drain(client, KEYS, "l"),
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),
@@ -65,7 +69,7 @@ def test_every_function_that_takes_a_client_is_asked() -> None:
     """A new one has a row of its own."""
     found = {
         name
-        for module in (backfill, clock, gaps, requests, status_reader, tracked)
+        for module in (backfill, clock, gaps, names, requests, status_reader, topics, tracked)
         for name, value in vars(module).items()
         if isinstance(value, FunctionType)
         and not name.startswith("_")

@@ -11,10 +11,8 @@ from listeners.receive.native import Native
 from mirror.conversation.event import Origin
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser.memory import Memory
-from mirror.kafka.record import EventReader
+from mirror.kafka.record import read_event
 from tests.unit.native.twins import MODULE, recorder
-
-_reader = EventReader()
 
 
 class Memories:
@@ -62,7 +60,7 @@ class Both:
             return self.native.frame(raw, received_at, now)
         Both.taken += 1
         topic = msgspec.json.decode(raw)["topicName"]
-        events = [_reader.decode(value, headers) for value, _, headers, _ in records]
+        events = [read_event(value) for value, *_ in records]
         return Reading("conversation", topic, events)
 
     def conversation(
