@@ -41,6 +41,8 @@ MOST_IN_A_ROW: Final = 9
 _FORBIDDEN: Final = 403
 # 503 is about the service, whatever is asked for.
 _MAY_BE_ODD: Final = frozenset({500, 502, 504})
+# No client's name: stands for the unknown audience of a topic.
+_NOBODY: Final = ("",)
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
 
@@ -134,11 +136,31 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
     return found
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Topics, and the clients each of which lists all their conversations.
+
+    `genesys` reads all pages of a question with one client, because the lists of two may differ.
+    """
+
+    genesys: Genesys
+    topics: tuple[str, ...]
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """Who sees some topics: the clients for conversations by id, and those for lists.
+
+    Lists are whole only together. A topic is in several parts if it is unknown who sees it.
+    """
+
+    genesys: Genesys
+    parts: tuple[Part, ...]
+
+
 class Pool(Genesys, Protocol):
     """The same calls with several OAuth clients."""
 
-    def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard."""
+    def seeing(self, topics: Sequence[str]) -> Sight:
+        """The clients that see these topics. Raises `RedisUnavailable`."""
 
 
 class SharedBudget(RateBudget):
@@ -182,44 +204,47 @@ class Audience:
         self._divided = False
         self._looked_at = -LOOK_SECONDS
 
-    def of(self, shard: str) -> tuple[str, ...]:
-        """The clients that see the topics of a shard; empty if all do, or the shard is gone."""
-        with explained():
-            text: Any = self._redis.get(self._keys.shard(shard))
-        return _seers(text)
+    def by_topic(self) -> dict[str, tuple[str, ...]]:
+        """Topic of a shard → the clients that see it, empty if all do."""
+        return {topic: shard.clients for shard in self._shards() for topic in shard.topics}
 
     def is_divided(self) -> bool:
         """Whether some topics are not seen by all clients. Looks at most every `LOOK_SECONDS`."""
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            with explained():
-                ids: Any = self._redis.hkeys(self._keys.shards)
-                texts: Any = self._redis.mget([self._keys.shard(id_) for id_ in ids]) if ids else ()
-            self._divided = any(_seers(text) for text in texts)
+            self._divided = any(shard.clients for shard in self._shards())
             self._looked_at = time.monotonic()
         return self._divided
 
+    def _shards(self) -> list[_Shard]:
+        with explained():
+            ids: Any = self._redis.hkeys(self._keys.shards)
+            texts: Any = self._redis.mget([self._keys.shard(id_) for id_ in ids]) if ids else ()
+        return [shard for text in texts if (shard := _read(text)) is not None]
 
-class _Seers(msgspec.Struct):
+
+class _Shard(msgspec.Struct):
     """The fields of a shard's document that are needed here."""
 
+    topics: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
 
 
-_decode: Final = msgspec.json.Decoder(_Seers).decode
+_decode: Final = msgspec.json.Decoder(_Shard).decode
 
 
-def _seers(text: str | None) -> tuple[str, ...]:
+def _read(text: str | None) -> _Shard | None:
     try:
-        return _decode(text).clients if text else ()
+        return _decode(text) if text else None
     except msgspec.DecodeError:
-        return ()  # the leader writes it again
+        return None  # the leader writes it again
 
 
 class GenesysPool:
     """All OAuth clients, used in turn so that each budget carries its part.
 
     If clients see different divisions, "not found" from one client proves nothing: the others are
-    asked for conversations that it refuses or does not know.
+    asked for conversations that it refuses or does not know. So does an empty list, so each topic
+    is asked of a client that sees it, or of each client where that is unknown (`seeing`).
     """
 
     def __init__(
@@ -234,46 +259,69 @@ class GenesysPool:
         self.calls = 0
         self._turn = 0
 
-    def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard; all clients if the shard is unknown."""
-        names = self.audience.of(shard) if len(self.clients) > 1 else ()
-        chosen = [client for client in self.clients if client.id in names]
-        return _Some(self, chosen) if chosen else self
+    def seeing(self, topics: Sequence[str]) -> Sight:
+        """The clients that see these topics, by the shards that have them now.
+
+        A topic of no shard (a back-fill by hand, a deleted queue) may be seen by any client: each
+        client is asked for it.
+        """
+        if len(self.clients) == 1:
+            return Sight(self, (Part(self, tuple(topics)),))
+        seen_by = self.audience.by_topic()
+        everybody = tuple(client.id for client in self.clients)
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for topic in topics:
+            names = seen_by.get(topic, _NOBODY) or everybody
+            groups.setdefault(names, []).append(topic)
+        parts: list[Part] = []
+        seers: dict[str, GenesysClient] = {}
+        is_unknown = False
+        for names, group in groups.items():
+            chosen = [client for client in self.clients if client.id in names]
+            if chosen:
+                parts.append(Part(_Some(self, chosen), tuple(group)))
+            else:
+                is_unknown = True
+                chosen = self.clients
+                parts += [Part(_Some(self, [client]), tuple(group)) for client in chosen]
+            seers.update((client.id, client) for client in chosen)
+        return Sight(_Some(self, list(seers.values()), asks_all=is_unknown), tuple(parts))
 
     def conversation(self, conversation_id: str) -> bytes:
         """`GET /api/v2/conversations/{id}`."""
         return _Some(self, self.clients).conversation(conversation_id)
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
-        """One page of an analytics details query."""
+        """The first page of an analytics details query."""
         return _Some(self, self.clients).query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations; unknown ones are not in the result."""
         return _Some(self, self.clients).details(conversation_ids)
 
-    def in_turn(self, clients: Sequence[GenesysClient]) -> Iterator[GenesysClient]:
-        """The client whose turn it is; if clients see different divisions, then all others."""
+    def next_of(self, clients: Sequence[GenesysClient]) -> int:
+        """The position of the client whose turn it is."""
         self._turn += 1
-        first = self._turn % len(clients)
-        self.calls += 1
-        yield clients[first]
-        if len(self.clients) > 1 and self.audience.is_divided():
-            for client in (*clients[first + 1 :], *clients[:first]):
-                self.calls += 1
-                yield client
+        return self._turn % len(clients)
 
 
 class _Some:
-    """Some clients of a pool."""
+    """Some clients of a pool. For one thread.
 
-    def __init__(self, pool: GenesysPool, clients: Sequence[GenesysClient]) -> None:
+    `asks_all`: it is unknown which of them sees what is asked for.
+    """
+
+    def __init__(
+        self, pool: GenesysPool, clients: Sequence[GenesysClient], *, asks_all: bool = False
+    ) -> None:
         self._pool = pool
         self._clients = clients
+        self._asks_all = asks_all
+        self._lister = clients[0]
 
     def conversation(self, conversation_id: str) -> bytes:
         refused: GenesysError | None = None
-        for client in self._pool.in_turn(self._clients):
+        for client in self._in_turn():
             try:
                 return client.conversation(conversation_id)
             except GenesysError as error:
@@ -286,12 +334,16 @@ class _Some:
         raise refused
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
-        return next(self._pool.in_turn(self._clients)).query_details(query)
+        """A page of a query. The client that answers the first page answers the later ones."""
+        if query["paging"]["pageNumber"] == 1:
+            self._lister = self._clients[self._pool.next_of(self._clients)]
+        self._pool.calls += 1
+        return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
-        for client in self._pool.in_turn(self._clients):
+        for client in self._in_turn():
             found.update(
                 (conversation.conversation_id, conversation)
                 for conversation in client.details(missing)
@@ -300,3 +352,13 @@ class _Some:
             if not missing:
                 break
         return list(found.values())
+
+    def _in_turn(self) -> Iterator[GenesysClient]:
+        """The client whose turn it is; if clients see different divisions, then all others."""
+        first = self._pool.next_of(self._clients)
+        self._pool.calls += 1
+        yield self._clients[first]
+        if len(self._clients) > 1 and (self._asks_all or self._pool.audience.is_divided()):
+            for client in (*self._clients[first + 1 :], *self._clients[:first]):
+                self._pool.calls += 1
+                yield client

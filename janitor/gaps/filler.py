@@ -123,10 +123,12 @@ class _Attempt:
             self._write(NEVER)
             return
         self.change(state="filling", attempts=gap.attempts + 1, found=0, read=0, unread=0)
+        sight = filler._genesys.seeing(gap.topics)
         desk = Desk(
             client=filler._redis,
             keys=filler._keys,
-            genesys=filler._genesys.seeing(gap.shard),
+            genesys=sight.genesys,
+            parts=sight.parts,
             producer=filler._producer,
             normaliser=filler._normaliser(),
             unfinished=filler._unfinished,

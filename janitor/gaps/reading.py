@@ -36,7 +36,7 @@ from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
 from janitor.gaps.unread import Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
-from janitor.genesys import Genesys, ask_details
+from janitor.genesys import Genesys, Part, ask_details
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
@@ -64,11 +64,12 @@ class Stopped(Exception):
 
 
 class Desk(msgspec.Struct, kw_only=True):
-    """The tools of a reading."""
+    """The tools of a reading. `parts` lists conversations, `genesys` has them by id."""
 
     client: redis.Redis
     keys: Keys
     genesys: Genesys
+    parts: Sequence[Part]
     producer: AckedProducer
     normaliser: Normaliser
     unfinished: Unfinished
@@ -107,7 +108,6 @@ class GapReading:
         self._unasked: dict[str, str] = {}  # id that analytics refuses → why
         self._failed_in_a_row = 0
         self._listing = Listing(
-            desk.genesys,
             self._before_call,
             self.unread,
             believes_silence=self._failing_ms() >= WAIT_MS,
@@ -125,14 +125,20 @@ class GapReading:
         gap = self._holder.gap
         if gap.kind == "recall":
             self._desk.unfinished.at(frozenset(), gap.to_ms)
-        for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
-            lived_in_it = 0
-            for page in self._listing.pages(question):
-                lived_in_it += self._read_page(page)
-            self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
+        for part in self._desk.parts:
+            self._read_part(part)
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
+
+    def _read_part(self, part: Part) -> None:
+        """Read what the queries on a part's topics list."""
+        gap = msgspec.structs.replace(self._holder.gap, topics=part.topics)
+        for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
+            lived_in_it = 0
+            for page in self._listing.pages(part.genesys, question):
+                lived_in_it += self._read_page(page)
+            self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from janitor.genesys import Part, Sight
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.conversation.event import Event
 from mirror.conversation.times import show_ms
@@ -92,9 +93,9 @@ class Genesys:
         self.queries = 0
         self.multi_gets: list[list[str]] = []
 
-    def seeing(self, _shard: str) -> Genesys:
+    def seeing(self, topics: Sequence[str]) -> Sight:
         """One client sees all."""
-        return self
+        return Sight(self, (Part(self, tuple(topics)),))
 
     def add(
         self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True

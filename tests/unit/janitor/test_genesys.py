@@ -11,18 +11,28 @@ import redis
 
 from janitor.genesys import GenesysPool
 from mirror.base.errors import GenesysError, GenesysRefused
+from mirror.fleet.gaps import READINGS
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import load
+from tests.unit.janitor.fakes import Genesys
+from tests.unit.janitor.test_filler import NOON, Ledger, fill
 
 SETTINGS = load({"GENESYS_CLIENTS": "one:s,two:s", "HOME": "/root"})
 
 
+def topic(queue: object) -> str:
+    """The topic of a queue."""
+    return f"v2.routing.queues.{queue}.conversations"
+
+
 class Shards:
-    """The shards' documents in Redis."""
+    """The shards' documents in Redis: shard 0 has the topic of queue 0, and so on."""
 
     def __init__(self, *clients: tuple[str, ...]) -> None:
         self.documents = {
-            str(number): msgspec.json.encode({"clients": names, "epoch": 1}).decode()
+            str(number): msgspec.json.encode(
+                {"topics": [topic(number)], "clients": names, "epoch": 1}
+            ).decode()
             for number, names in enumerate(clients)
         }
 
@@ -66,7 +76,7 @@ class Client:
         return [AnalyticsConversation(name) for name in names if name in self._known]
 
 
-def pool(shards: Shards, *clients: Client) -> GenesysPool:
+def pool(shards: Shards, *clients: object) -> GenesysPool:
     """A pool of these clients."""
     made = GenesysPool(SETTINGS, cast(redis.Redis, shards), threading.Event(), 1.0)
     made.clients = cast(Any, list(clients))
@@ -101,13 +111,66 @@ def test_clients_that_see_the_same_are_asked_once() -> None:
     assert len(first.asked) + len(second.asked) == genesys.calls == 2
 
 
-def test_a_gap_is_read_by_clients_that_see_its_shard() -> None:
-    """And by all where the shard is gone."""
+def test_a_gap_is_read_by_clients_that_see_its_topics() -> None:
+    """Whatever shard has them now; by each client where no shard has them."""
     first, second = Client("one", {"a"}, set()), Client("two", {"a"}, set())
     genesys = pool(Shards(("one",), ("two",)), first, second)
     for _ in range(3):
-        genesys.seeing("1").conversation("a")
+        genesys.seeing([topic(1)]).genesys.conversation("a")
     assert (first.asked, second.asked) == ([], ["a"] * 3)
     for _ in range(4):
-        genesys.seeing("no more").conversation("a")
+        genesys.seeing([topic("deleted")]).genesys.conversation("a")
     assert first.asked
+
+
+def test_topics_that_different_clients_see_are_listed_by_one_of_each() -> None:
+    """A topic that all see takes one client, a topic of no shard each of them."""
+    genesys = pool(
+        Shards(("one",), ("two",), ()), Client("one", set(), set()), Client("two", set(), set())
+    )
+    names = [topic(number) for number in (0, 1, 2, "deleted")]
+    assert [part.topics for part in genesys.seeing(names).parts] == [
+        (name,) for name in (*names, topic("deleted"))
+    ]
+
+
+class Seer(Genesys):
+    """A client that sees some conversations, and lists no others."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.id = name
+
+
+@pytest.mark.parametrize("shards", [(("one",), ("two",)), ((), ()), ()])
+def test_a_gap_of_no_shard_is_filled_with_what_any_client_lists(
+    shards: tuple[tuple[str, ...], ...],
+) -> None:
+    """`mirror backfill --queue`: a client that does not see the queue answers with no hits."""
+    clients = Seer("one"), Seer("two")
+    for client in clients:
+        client.add(f"of {client.id}", NOON, NOON + 60_000)
+    ledger = Ledger(shard="-")
+    for _ in range(READINGS):
+        gap = fill(ledger, pool(Shards(*shards), *clients), NOON + 120_000)
+    assert (gap.state, gap.errors, gap.found) == ("filled", (), 2)
+
+
+def test_a_gap_whose_topics_moved_is_read_by_those_that_see_them_now() -> None:
+    """The gap's shard has other topics since, which another client sees."""
+    blind, seeing = Seer("one"), Seer("two")
+    seeing.add("c", NOON, NOON + 60_000)
+    made = pool(Shards(("one",), ("two",)), blind, seeing)
+    gap = fill(Ledger(shard="0", topics=(topic(1),)), made, NOON + 120_000)
+    assert (gap.found, gap.errors) == (1, ())
+    assert blind.queries == 0
+
+
+def test_all_pages_of_a_question_are_read_with_one_client() -> None:
+    """Two clients may list the same conversations in another order."""
+    clients = Seer("one"), Seer("two")
+    for client, numbers in zip(clients, (range(250), reversed(range(250))), strict=True):
+        for number in numbers:
+            client.add(f"c{number}", NOON, NOON + 60_000)
+    gap = fill(Ledger(topics=(topic(0),)), pool(Shards(()), *clients), NOON + 120_000)
+    assert (gap.found, gap.errors) == (250, ())

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError
 
 from janitor.claims import Claim
 from janitor.gaps.filler import Filler
+from janitor.genesys import Part, Sight
 from janitor.producer import AckedProducer
 from janitor.rounds import Round, Rounds
 from janitor.zombies.sweep import BATCH, Zombies
@@ -98,9 +99,10 @@ class Ledger(Slow):
     def write_gap(self, *_: object) -> str:
         return "lease"
 
-    def seeing(self, _shard: str) -> Ledger:
+    def seeing(self, topics: tuple[str, ...]) -> Sight:
         """One client sees all."""
-        return self
+        everything: Any = self
+        return Sight(everything, (Part(everything, topics),))
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
         self._waiting.call()

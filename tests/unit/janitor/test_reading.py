@@ -66,10 +66,12 @@ class Stand:
         """A reading with a memory of its own, as another janitor's."""
         redis: Any = self.memory
         producer: Any = self.producer
+        sight = self.genesys.seeing(self.gap.topics)
         desk = Desk(
             client=redis,
             keys=KEYS,
-            genesys=self.genesys,
+            genesys=sight.genesys,
+            parts=sight.parts,
             producer=producer,
             normaliser=Normaliser(),
             unfinished=Unfinished(redis, KEYS),
