@@ -6,8 +6,9 @@
                                               at once, whether they lived then
     GET, by id                                the whole history of each
 
-Conversations that REST refuses or has forgotten are taken from analytics, which listed them. If
-they are many, they do not count as read in the first hour (`janitor.gaps.withheld`).
+Conversations that REST refuses or has forgotten, or about which it gives a strange answer, are
+taken from analytics, which listed them. If they are many, they do not count as read in the first
+hour, or at all (`janitor.gaps.withheld`).
 
 A conversation touches topics of several shards, so one outage makes several gaps that all list it.
 A GET returns the whole history of a conversation up to the moment of the request. So a GET made
@@ -201,14 +202,13 @@ class GapReading:
     def _read(
         self, conversation_id: str, shown: AnalyticsConversation | None, asked_ms: int
     ) -> bool:
-        """Read one conversation and produce its events. Returns whether it was read completely."""
+        """Read one conversation and produce its events. Returns whether REST gave all of it."""
         desk = self._desk
         asked_at = time.time()
         self._called()
         answer = ask(desk.genesys, conversation_id)
         self._count_failures(answer)
         if answer.kind == "given":
-            self._withheld.given += 1
             if shown is not None:
                 desk.agreement.look(answer.raw, shown)
             reading = desk.normaliser.conversation(
@@ -216,6 +216,7 @@ class GapReading:
             )
             self._produce(reading)
             if reading.problem is None:
+                self._withheld.given += 1
                 self._marks.share(conversation_id, asked_ms)
                 return True
             answer = Answer("strange", reason=f"its body cannot be read: {reading.problem.message}")
@@ -225,7 +226,8 @@ class GapReading:
             answer=answer.kind,
             error=answer.reason,
         )
-        return self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
+        self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
+        return False
 
     def _read_analytics(
         self,
@@ -234,9 +236,9 @@ class GapReading:
         answer: Answer,
         asked_at: float,
         asked_ms: int,
-    ) -> bool:
-        """Take a conversation from analytics that REST does not return. Returns whether it counts
-        as complete."""
+    ) -> None:
+        """Take a conversation from analytics that REST does not return. Whether it counts as read
+        is decided later, or noted."""
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             reason = answer.reason
@@ -245,10 +247,10 @@ class GapReading:
             elif answer.kind == "forgotten":
                 reason = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, reason)
-            return False
+            return
         if not desk.agreement.holds:
             self._note(answer.kind, f"{answer.reason}; analytics names legs differently from REST")
-            return False
+            return
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
         self._produce(reading)
@@ -258,18 +260,17 @@ class GapReading:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
         elif shown.conversation_end is None and not is_late:
             self._note(answer.kind, answer.reason)
-        elif answer.kind in {"refused", "forgotten"}:
-            self._withheld.add(conversation_id, answer.kind, answer.reason)
         else:
-            return True
-        return False
+            self._withheld.add(conversation_id, answer.kind, answer.reason)
 
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
         withheld = self._withheld
-        are_read = withheld.are_read(self._failing_ms())
+        if not withheld.given and "strange" in withheld.kinds.values() and self._answers():
+            withheld.given += 1  # it is Genesys that answers
+        waited_ms = self._failing_ms()
         for id_, kind in withheld.kinds.items():
-            if are_read:
+            if withheld.are_read(kind, waited_ms):
                 self._mark(id_)
                 self._least(1)
             else:

@@ -317,6 +317,42 @@ def test_a_strange_answer_is_no_answer(raw: bytes) -> None:
     assert stand.told() <= {"c"}  # what analytics tells of it
 
 
+STRANGE = [b"<html>busy</html>", b'{"id":"another","participants":[]}', None]
+
+
+@pytest.mark.parametrize("raw", STRANGE, ids=["page", "another's", "404 of a gateway"])
+@pytest.mark.parametrize("many", [1, 30])
+def test_where_all_answers_are_strange_the_gap_stays_open(many: int, raw: bytes | None) -> None:
+    """A cache or a gateway answers, not Genesys: what analytics tells is produced, and however long
+    that lasts, nothing counts as read."""
+    stand = Stand()
+    for number in range(many):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if raw is None:
+            stand.genesys.errors[f"c{number}"] = GenesysError("GET answers 404", status=404)
+        else:
+            stand.genesys.rest[f"c{number}"] = raw
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    for _ in range(2):
+        assert stand.read().unread.reasons() == {"strange": many}
+        assert stand.gap.read == 0
+        stand.memory.now_ms += WAIT_MS
+    assert len(stand.told()) == many
+
+
+def test_a_strange_answer_is_an_exception_where_genesys_answers_otherwise() -> None:
+    """It gives others in this reading, or what it gave before."""
+    stand = Stand()
+    for name in ("given", "strange"):
+        stand.genesys.add(name, NOON, NOON + MINUTE)
+    stand.genesys.rest["strange"] = b"<html>busy</html>"
+    assert stand.read().unread.errors() == ()
+    assert stand.gap.read == 2
+    stand.genesys.add("later", NOON, NOON + MINUTE)
+    stand.genesys.rest["later"] = b"<html>busy</html>"
+    assert stand.read().unread.errors() == ()
+
+
 def test_one_failure_does_not_stop_the_others() -> None:
     """It is tried again with the next attempt; several in a row are an outage."""
     stand = Stand()
