@@ -5,6 +5,7 @@ duties.py    the work of one round of each thread; metrics.py: a janitor's metri
 zombies/     verifies overdue conversations
 gaps/        fills gaps of the ledger
 claims.py    claims work in Redis, so janitors share it and take over a dead janitor's work
+control.py   the control question: does Genesys know any conversation at all?
 segments.py  the segments of a conversation as analytics shows it
 genesys.py   the OAuth clients, within the janitors' share of their budget
 producer.py  events → Kafka, acknowledged

@@ -29,13 +29,14 @@ from typing import Final, Protocol
 import msgspec
 import redis
 
+from janitor.control import any_conversation
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
 from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
-from janitor.gaps.unread import Unread
+from janitor.gaps.unread import INCOMPLETE, Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
 from janitor.genesys import Genesys, Part, ask_details
 from janitor.producer import AckedProducer
@@ -44,7 +45,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
-from mirror.fleet.gaps import Gap
+from mirror.fleet.gaps import READINGS, Gap
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
@@ -134,12 +135,29 @@ class GapReading:
 
     def _read_part(self, part: Part) -> None:
         """Read what the queries on a part's topics list."""
+        lists = False
         gap = msgspec.structs.replace(self._holder.gap, topics=part.topics)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
             lived_in_it = 0
             for page in self._listing.pages(part.genesys, question):
+                lists = True
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
+        # A snapshot or a recall lists nothing where nothing goes on. A first reading fills no gap.
+        if not lists and gap.kind == "gap" and gap.readings + 1 >= READINGS:
+            self._doubt_silence(part)
+
+    def _doubt_silence(self, part: Part) -> None:
+        """Note that nothing was listed, if analytics lists no other conversation either.
+
+        It may be unwell, or late by more than its lag. After a while it is believed.
+        """
+        if self._failing_ms() >= WAIT_MS or self.unread.errors():
+            return
+        self._before_call()
+        if any_conversation(part.genesys, self._now_ms()) is None:
+            line = "analytics lists no conversation at all, of any queue or user, for a week"
+            self.unread.note(INCOMPLETE, line)
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""

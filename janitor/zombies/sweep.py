@@ -34,6 +34,7 @@ from typing import Final
 import msgspec
 
 from janitor.claims import Leases
+from janitor.control import any_conversation
 from janitor.gaps.agreement import Agreement
 from janitor.gaps.answers import Answer, ask
 from janitor.genesys import Details, Genesys, ask_details
@@ -45,7 +46,7 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.times import known_ms, show_ms
+from mirror.conversation.times import known_ms
 from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
@@ -62,8 +63,6 @@ GIVE_UP_AFTER: Final = 3
 FOLD_SECONDS: Final = 120.0
 # A doubted conversation is asked for again after this time.
 DOUBT_SECONDS: Final = 600.0
-# Without a filter a details query takes an interval of at most a week.
-CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
 # So many of the silent conversations of a batch get a GET.
@@ -296,19 +295,9 @@ class Zombies:
         try:
             control = next(iter(batch.details), None)
             if control is None:
-                now_ms = round(time.time() * 1000)
                 self._report_progress()
                 sweep.calls += 1
-                page = self._genesys.query_details(
-                    {
-                        "interval": f"{show_ms(now_ms - CONTROL_MS)}/{show_ms(now_ms)}",
-                        "order": "desc",
-                        "orderBy": "conversationStart",
-                        "paging": {"pageSize": 1, "pageNumber": 1},
-                    }
-                )
-                listed = page.conversations or ()
-                control = next((conversation.conversation_id for conversation in listed), None)
+                control = any_conversation(self._genesys, round(time.time() * 1000))
             if control is None:
                 return False
             self._report_progress()

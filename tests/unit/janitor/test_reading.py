@@ -14,7 +14,7 @@ from janitor.gaps.withheld import LEAST_WITHHELD, MOST_SHARE, WAIT_MS, Withheld
 from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.base.thread_watch import unwatched
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import Gap
+from mirror.fleet.gaps import READINGS, Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
@@ -538,6 +538,42 @@ def test_a_count_of_nothing_is_believed_at_once() -> None:
     stand = Stand(kind="snapshot")
     stand.genesys = Ending(0)
     assert stand.read().unread.errors() == ()
+
+
+def test_an_analytics_that_lists_nothing_at_all_is_believed_after_an_hour() -> None:
+    """It counts no conversation of these topics, and knows no other: it is unwell, or very late.
+    The reading that would fill the gap asks for any other."""
+    stand = Stand(readings=READINGS - 2)
+    assert stand.read().unread.errors() == ()
+    stand.change(readings=READINGS - 1)
+    assert stand.read().unread.reasons() == {"incomplete": 1}
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    (error,) = stand.read().unread.errors()
+    assert "no conversation at all" in error
+    stand.memory.now_ms += 1
+    assert stand.read().unread.errors() == ()
+
+
+class Elsewhere(Genesys):
+    """Analytics lists conversations, but none of these topics."""
+
+    def query_details(self, query: Any) -> Any:
+        page = super().query_details(query)
+        return AnalyticsPage(None, 0) if "segmentFilters" in query else page
+
+
+def test_a_quiet_queue_is_believed_at_once_where_analytics_lists_others() -> None:
+    """At one call more; none where the queue lists a conversation of another time."""
+    stand = Stand(readings=READINGS - 1)
+    stand.genesys = Elsewhere()
+    stand.genesys.add("c", NOON)
+    assert stand.read().unread.errors() == ()
+    assert stand.genesys.queries == 3
+    stand = Stand(readings=READINGS - 1)
+    stand.genesys.add("c", NOON - DAY_MS, NOON - 23 * HOUR)
+    assert stand.read().unread.errors() == ()
+    assert stand.genesys.queries == 2
 
 
 class Repeating(Genesys):
