@@ -44,6 +44,7 @@ from janitor.zombies.verdict import closing, read, read_analytics, suspicion
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
+from mirror.base.units import counted
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import known_ms
@@ -73,7 +74,8 @@ class Sweep(msgspec.Struct):
     """The result of a sweep in conversations, its `calls` to Genesys and the fewest possible.
 
     The fewest: one analytics call per batch and one GET per conversation that is over, because
-    nothing is finalised without a GET.
+    nothing is finalised without a GET. `problem` says why the sweep broke off, or why no claimed
+    conversation could be verified; `error` is the last failure.
     """
 
     claimed: int = 0
@@ -88,6 +90,8 @@ class Sweep(msgspec.Struct):
     seconds: float = 0.0
     obstacle: str = ""
     doubt: str = ""
+    error: str = ""
+    problem: str = ""
 
 
 class _Batch:
@@ -139,6 +143,7 @@ class Zombies:
         Conversations that become due meanwhile wait for the next sweep, so that a sweep ends.
         """
         sweep = Sweep()
+        is_broken_off = False
         began = time.monotonic()
         due_ms: int | None = None
         while not self._stopping():
@@ -154,7 +159,11 @@ class Zombies:
             sweep.claimed += len(claim.ids)
             until = started + self._lease_seconds * LEASE_SHARE
             if not self._verify(claim.lease, claim.ids, until, sweep):
+                is_broken_off = not self._stopping()
                 break
+        if is_broken_off or 0 < sweep.claimed <= sweep.failed:
+            failed = counted(sweep.failed, "overdue conversation")
+            sweep.problem = f"{failed} cannot be verified: {sweep.error}"
         sweep.seconds = round(time.monotonic() - began, 3)
         return sweep
 
@@ -171,6 +180,7 @@ class Zombies:
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
+            sweep.error = str(error)
             self._leases.put_back(lease, dict.fromkeys(ids, self._retry()))
             return False
         tracked = self._leases.tracked(ids)
@@ -322,6 +332,7 @@ class Zombies:
 
     def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
         sweep.failed += 1
+        sweep.error = answer.reason
         self._log.warning(
             "conversation_read_failed",
             conversation=conversation_id,
