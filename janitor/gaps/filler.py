@@ -28,6 +28,7 @@ from janitor.gaps.agreement import Agreement
 from janitor.gaps.plan import predicates
 from janitor.gaps.reading import Desk, GapReading, LeaseLost, Stopped
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.unread import PARTITION
 from janitor.genesys import Pool, refuses_request
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysError, KafkaUnavailable
@@ -160,7 +161,8 @@ class _Attempt:
             filler.events += reading.events
             filler.unread.update(reading.unread.reasons())
         if errors := reading.unread.errors():
-            self._retry_later(errors, final=True)
+            # While a partition takes no events, the gap only waits.
+            self._retry_later(errors, final=PARTITION not in reading.unread.reasons())
         else:
             self._end_reading(reading)
 

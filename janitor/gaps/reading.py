@@ -36,10 +36,10 @@ from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
-from janitor.gaps.unread import INCOMPLETE, Unread
+from janitor.gaps.unread import INCOMPLETE, PARTITION, Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
 from janitor.genesys import Genesys, Part, ask_details
-from janitor.producer import AckedProducer
+from janitor.producer import AckedProducer, PartitionUnavailable
 from mirror.base.errors import GenesysUnavailable, MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
@@ -108,6 +108,7 @@ class GapReading:
         self._seen: set[str] = set()
         self._withheld = Withheld()
         self._unasked: dict[str, str] = {}  # id that analytics refuses → why
+        self._standing: dict[int, str] = {}  # partition that takes no events → why
         self._failed_in_a_row = 0
         self._listing = Listing(
             self._before_call,
@@ -205,15 +206,25 @@ class GapReading:
         todo = self._marks.left_of(list(known))
         # Janitors at gaps of one outage should not ask for the same conversations at once.
         random.shuffle(todo)
-        gap = self._holder.gap
+        gap, desk = self._holder.gap, self._desk
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
         for id_ in todo:
             self._turn()
+            if self._standing and (why := self._standing.get(desk.producer.partition_of(id_))):
+                self._note(PARTITION, why)
+                continue
             asked_ms = self._now_ms()
             if self._marks.read_elsewhere(id_, asked_ms):
                 self._withheld.given += 1  # for another gap's reading
                 self._mark(id_)
-            elif self._read(id_, known[id_], asked_ms):
+                continue
+            try:
+                is_read = self._read(id_, known[id_], asked_ms)
+            except PartitionUnavailable as error:
+                self._standing[error.partition] = str(error)
+                self._note(PARTITION, str(error))
+                continue
+            if is_read:
                 self._mark(id_)
                 self._least(1)
 

@@ -220,7 +220,10 @@ BACKFILLED_EVENTS: Final = _counter("janitor_backfilled_events", "Events produce
 UNREAD: Final = _counter(
     "janitor_conversations_unread",
     "Times that a conversation of a gap could not be read, which keeps the gap open.",
-    reason=("refused", "forgotten", "strange", "failed", "too_many", "repeated", "incomplete"),
+    reason=(
+        *("refused", "forgotten", "strange", "failed", "too_many", "repeated", "incomplete"),
+        "partition",
+    ),
 )
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
 JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)

@@ -70,6 +70,9 @@ class Slow:
     def doubted_since(self, _id: str) -> float:
         return 0.0
 
+    def partition_of(self, _id: str) -> int:
+        return 0
+
     def answered(self, _id: str) -> None:
         """Genesys says that it is gone."""
 
