@@ -159,7 +159,7 @@ class Zombies:
                 BATCH, self._lease_seconds, due_ms, self._furthest
             )
             due_ms = due_ms or claim.now_ms
-            sweep.obstacle = claim.obstacle
+            sweep.obstacle = claim.obstacle or sweep.obstacle
             if not claim.ids:
                 break
             sweep.claimed += len(claim.ids)
