@@ -209,9 +209,13 @@ class Audience:
         return {topic: shard.clients for shard in self._shards() for topic in shard.topics}
 
     def is_divided(self) -> bool:
-        """Whether some topics are not seen by all clients. Looks at most every `LOOK_SECONDS`."""
+        """Whether some topics are not seen by all clients, or no shard says so yet.
+
+        Looks at most every `LOOK_SECONDS`.
+        """
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            self._divided = any(shard.clients for shard in self._shards())
+            shards = self._shards()
+            self._divided = not shards or any(shard.clients for shard in shards)
             self._looked_at = time.monotonic()
         return self._divided
 

@@ -93,6 +93,14 @@ def test_what_one_client_does_not_see_another_is_asked_for() -> None:
     assert {found.conversation_id for found in genesys.details(["a", "b", "c", "d"])} == {*"abc"}
 
 
+def test_before_there_are_shards_all_clients_are_asked() -> None:
+    """After a loss of Redis nobody says yet who sees what."""
+    genesys = pool(Shards(), Client("one", set(), set()), Client("two", {"a"}, set()))
+    for _ in range(2):
+        assert genesys.conversation("a") == b"a"
+        assert len(genesys.details(["a", "b"])) == 1
+
+
 def test_a_refusal_says_more_than_an_absence() -> None:
     """It exists where one client is refused it, whatever the others say, in any order."""
     genesys = pool(Shards(("one",), ()), Client("one", set(), {"x"}), Client("two", set(), set()))
