@@ -84,17 +84,15 @@ class Leases:
         obstacle: Obstacle = ""
         while True:
             claim = self._claimed(keys, most, seconds, furthest, due_ms)
-            unread = [
-                id_
-                for id_ in claim.ids
-                if claim.behind and partition(id_, self._partitions) in claim.behind
-            ]
+            if not claim.behind:
+                return claim
+            unread = {id_ for id_ in claim.ids if partition(id_, self._partitions) in claim.behind}
             if unread:
                 obstacle = "behind"
                 self.put_back(claim.lease, dict.fromkeys(unread, BEHIND_SECONDS))
-            ids = tuple(id_ for id_ in claim.ids if id_ not in set(unread))
+            ids = tuple(id_ for id_ in claim.ids if id_ not in unread)
             if ids or not unread:
-                return msgspec.structs.replace(claim, ids=ids, obstacle=obstacle or claim.obstacle)
+                return msgspec.structs.replace(claim, ids=ids, obstacle=obstacle)
 
     def claim_gaps(self, most: int, seconds: float, furthest: float = FURTHEST_SECONDS) -> Claim:
         """Gaps that wait to be filled; `furthest` as for conversations."""
