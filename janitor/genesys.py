@@ -262,6 +262,7 @@ class GenesysPool:
         self.audience = Audience(client, keys)
         self.calls = 0
         self._turn = 0
+        self._refused: dict[str, tuple[GenesysRefused, float]] = {}  # client → why, until when
 
     def seeing(self, topics: Sequence[str]) -> Sight:
         """The clients that see these topics, by the shards that have them now.
@@ -303,6 +304,18 @@ class GenesysPool:
         """Analytics of up to 100 conversations; unknown ones are not in the result."""
         return _Some(self, self.clients).details(conversation_ids)
 
+    def sign_in(self, client: GenesysClient) -> None:
+        """Raise `GenesysError` if a client gets no token. A refused one is tried again after
+        `LOOK_SECONDS`."""
+        error, until = self._refused.get(client.id, (None, 0.0))
+        if error is not None and time.monotonic() < until:
+            raise error
+        try:
+            client.sign_in()
+        except GenesysRefused as refusal:
+            self._refused[client.id] = (refusal, time.monotonic() + LOOK_SECONDS)
+            raise
+
     def next_of(self, clients: Sequence[GenesysClient]) -> int:
         """The position of the client whose turn it is."""
         self._turn += 1
@@ -340,8 +353,9 @@ class _Some:
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
         """A page of a query. The client that answers the first page answers the later ones."""
         if query["paging"]["pageNumber"] == 1:
-            self._lister = self._clients[self._pool.next_of(self._clients)]
-        self._pool.calls += 1
+            self._lister = next(self._in_turn())
+        else:
+            self._pool.calls += 1
         return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
@@ -358,11 +372,23 @@ class _Some:
         return list(found.values())
 
     def _in_turn(self) -> Iterator[GenesysClient]:
-        """The client whose turn it is; if clients see different divisions, then all others."""
+        """The client whose turn it is; if clients see different divisions, then all others.
+
+        A client that gets no token is passed over. If the others may not see the same, its error is
+        raised after them.
+        """
         first = self._pool.next_of(self._clients)
-        self._pool.calls += 1
-        yield self._clients[first]
-        if len(self._clients) > 1 and (self._asks_all or self._pool.audience.is_divided()):
-            for client in (*self._clients[first + 1 :], *self._clients[:first]):
-                self._pool.calls += 1
-                yield client
+        failed: GenesysError | None = None
+        for client in (*self._clients[first:], *self._clients[:first]):
+            try:
+                if len(self._clients) > 1:
+                    self._pool.sign_in(client)
+            except GenesysError as error:
+                failed = error
+                continue
+            self._pool.calls += 1
+            yield client
+            if len(self._clients) == 1 or not (self._asks_all or self._pool.audience.is_divided()):
+                return
+        if failed is not None:
+            raise failed

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from janitor.genesys import GenesysPool
-from mirror.base.errors import GenesysError, GenesysRefused
+from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.fleet.gaps import READINGS
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import load
@@ -58,12 +58,22 @@ class Client:
     def __init__(self, name: str, known: set[str], refused: set[str]) -> None:
         self.id = name
         self.asked: list[str] = []
+        self.token: GenesysError | None = None
+        self.token_requests = 0
         self._known = known
         self._refused = refused
+
+    def sign_in(self) -> None:
+        """A token, or the reason why there is none."""
+        self.token_requests += 1
+        if self.token is not None:
+            raise self.token
 
     def conversation(self, name: str) -> bytes:
         """Its body, 403 or 404."""
         self.asked.append(name)
+        if self.token is not None:
+            raise self.token
         if name in self._refused:
             raise GenesysRefused("refused", status=403)
         if name not in self._known:
@@ -99,6 +109,42 @@ def test_before_there_are_shards_all_clients_are_asked() -> None:
     for _ in range(2):
         assert genesys.conversation("a") == b"a"
         assert len(genesys.details(["a", "b"])) == 1
+
+
+def no_token(status: int = 400) -> GenesysRefused:
+    """As the login host refuses a wrong secret."""
+    return GenesysRefused("refuses OAuth client one", status=status, code="invalid_client")
+
+
+@pytest.mark.parametrize("error", [no_token(), no_token(403), GenesysUnavailable("away")])
+def test_a_client_without_a_token_stops_no_other(error: GenesysError) -> None:
+    """Its secret was changed, say. A refused one is not asked for a token at each call."""
+    locked, other = Client("one", {"a"}, set()), Client("two", {"a"}, set())
+    locked.token = error
+    genesys = pool(Shards(()), locked, other)
+    for _ in range(6):
+        assert genesys.conversation("a") == b"a"
+    assert len(genesys.details(["a"])) == 1
+    assert locked.asked == []
+    assert locked.token_requests == (1 if isinstance(error, GenesysRefused) else 3)
+    other.token = error
+    with pytest.raises(type(error)):
+        genesys.conversation("a")
+
+
+def test_what_only_a_client_without_a_token_may_see_is_not_absent() -> None:
+    """The others do not know it, which proves nothing."""
+    locked, other = Client("one", {"a"}, set()), Client("two", {"b"}, set())
+    locked.token = no_token()
+    genesys = pool(Shards(("one",), ("two",)), locked, other)
+    for _ in range(2):
+        assert genesys.conversation("b") == b"b"
+        with pytest.raises(GenesysRefused, match="OAuth client one"):
+            genesys.conversation("a")
+        with pytest.raises(GenesysRefused, match="OAuth client one"):
+            genesys.details(["a", "b"])
+        with pytest.raises(GenesysRefused, match="OAuth client one"):
+            genesys.seeing([topic(0)]).genesys.conversation("a")
 
 
 def test_a_refusal_says_more_than_an_absence() -> None:
@@ -148,6 +194,9 @@ class Seer(Genesys):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.id = name
+
+    def sign_in(self) -> None:
+        """It has a token."""
 
 
 @pytest.mark.parametrize("shards", [(("one",), ("two",)), ((), ()), ()])
