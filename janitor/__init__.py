@@ -6,6 +6,7 @@ zombies/     verifies overdue conversations
 gaps/        fills gaps of the ledger
 claims.py    claims work in Redis, so janitors share it and take over a dead janitor's work
 answers.py   judges an answer of Genesys; agreement.py: whether REST and analytics name legs alike
+control.py   the control question: does Genesys know any conversation at all?
 segments.py  the segments of a conversation as analytics shows it
 genesys.py   the OAuth clients, within the janitors' share of their budget
 producer.py  events → Kafka, acknowledged

@@ -17,12 +17,15 @@ from mirror.base.errors import MirrorError
 from mirror.fleet.gaps import KEPT_SECONDS, Gap, decode, encode
 from mirror.fleet.tracked import Tracked
 from mirror.fleet.tracked import decode as decode_tracked
+from mirror.kafka.partition import partition
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
 
+# A tracker that was behind in a partition has mostly read all of it by then.
+BEHIND_SECONDS: Final = 60.0
 # A tracker beats every second; a tracker that is silent for this long is dead or cut off.
 TRACKER_SILENCE_SECONDS: Final = 15.0
 
@@ -40,13 +43,15 @@ Obstacle = Literal["", "away", "behind"]
 class Claim(msgspec.Struct, frozen=True):
     """Work that is ours until the lease is over, claimed at the Redis time `now_ms`.
 
-    `obstacle` says why there is no work.
+    `obstacle` says why there is no work, or not all of it. The tracker is `behind` in these
+    partitions.
     """
 
     lease: str
     now_ms: int
     ids: tuple[str, ...] = ()
     obstacle: Obstacle = ""
+    behind: frozenset[int] = frozenset()
 
 
 class LeaseLost(MirrorError):
@@ -56,10 +61,13 @@ class LeaseLost(MirrorError):
 class Leases:
     """Claims work in the active set and the gap ledger."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, topic: str, partitions: int = 0) -> None:
+        """`partitions`: over how many the topic's keys are spread (`mirror.fleet.pinned`). While
+        that is unknown (0), a tracker that is behind in one of them holds up all conversations."""
         self._redis = client
         self._keys = keys
         self._offsets = keys.offsets(topic)
+        self._partitions = partitions
         self._claim = script(client, "claim", "janitor")
         self._settle = script(client, "settle", "janitor")
         self._gap = script(client, "gap", "janitor")
@@ -73,12 +81,23 @@ class Leases:
     ) -> Claim:
         """Conversations that are due for verification, unless the tracker is away or behind.
 
-        With `due_ms` only those that were due at that Redis time. No janitor defers a conversation
-        by more than `furthest` seconds. So a conversation whose due time is later than that is due
-        now.
+        Those of partitions in which it is behind are put back. With `due_ms` only those that were
+        due at that Redis time. No janitor defers a conversation by more than `furthest` seconds. So
+        a conversation whose due time is later than that is due now.
         """
         keys = [self._keys.active, self._offsets]
-        return self._claimed(keys, most, seconds, furthest, due_ms)
+        obstacle: Obstacle = ""
+        while True:
+            claim = self._claimed(keys, most, seconds, furthest, due_ms)
+            if not claim.behind:
+                return claim
+            unread = {id_ for id_ in claim.ids if partition(id_, self._partitions) in claim.behind}
+            if unread:
+                obstacle = "behind"
+                self.put_back(claim.lease, dict.fromkeys(unread, BEHIND_SECONDS))
+            ids = tuple(id_ for id_ in claim.ids if id_ not in unread)
+            if ids or not unread:
+                return msgspec.structs.replace(claim, ids=ids, obstacle=obstacle)
 
     def claim_gaps(self, most: int, seconds: float, furthest: float = FURTHEST_SECONDS) -> Claim:
         """Gaps that wait to be filled; `furthest` as for conversations."""
@@ -184,7 +203,7 @@ class Leases:
     ) -> Claim:
         silence_ms = round(TRACKER_SILENCE_SECONDS * 1000)
         due = "" if due_ms is None else due_ms
-        obstacle, lease, now_ms, *ids = self._claim(
+        obstacle, lease, now_ms, behind, *ids = self._claim(
             keys,
             [
                 most,
@@ -192,6 +211,7 @@ class Leases:
                 silence_ms,
                 due,
                 round((furthest + SLACK_SECONDS) * 1000),
+                self._partitions,
             ],
         )
-        return Claim(lease, int(now_ms), tuple(ids), obstacle)
+        return Claim(lease, int(now_ms), tuple(ids), obstacle, frozenset(map(int, behind.split())))

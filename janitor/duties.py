@@ -9,7 +9,7 @@ from typing import Final
 from janitor.claims import Leases
 from janitor.gaps.filler import Filler
 from janitor.rounds import Round
-from janitor.zombies.sweep import Sweep, Zombies
+from janitor.zombies.sweep import AGAIN_MOST_SECONDS, Sweep, Zombies
 from mirror.base.log import logger
 from mirror.runtime.startup import RETRY_SECONDS
 
@@ -28,12 +28,25 @@ def late_after(interval: float) -> float:
 
 
 class Sweeping:
-    """Sweeps every `interval` seconds; `note` is called with the result of each."""
+    """Sweeps every `interval` seconds; `note` is called with the result of each.
 
-    def __init__(self, zombies: Zombies, interval: float, note: Callable[[Sweep], None]) -> None:
+    The problem of a sweep lasts until a sweep works. A sweep that claims nothing shows neither: it
+    ends a problem only after conversations that could not be verified were due again.
+    """
+
+    def __init__(
+        self,
+        zombies: Zombies,
+        interval: float,
+        note: Callable[[Sweep], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._zombies = zombies
         self._interval = interval
         self._note = note
+        self._clock = clock
+        self._problem = ""
+        self._problem_at = 0.0
         self._log = logger("janitor")
 
     def round(self) -> Round:
@@ -42,12 +55,18 @@ class Sweeping:
         self._note(sweep)
         if sweep.claimed:
             self._log.info("sweep_finished", **_fields(sweep))
-        if sweep.obstacle:
-            return Round(min(RETRY_SECONDS, self._interval), f"the tracker is {sweep.obstacle}")
+        lasts = AGAIN_MOST_SECONDS + 2 * self._interval
+        if sweep.claimed or self._clock() - self._problem_at >= lasts:
+            self._problem, self._problem_at = sweep.problem, self._clock()
+        problems = [f"the tracker is {sweep.obstacle}"] if sweep.obstacle else []
+        if self._problem:
+            problems.append(self._problem)
         if sweep.doubted:
-            doubt = f"Genesys says that {sweep.doubted} are over, which is doubted: {sweep.doubt}"
-            return Round(self._interval, doubt)
-        return Round(self._interval)
+            problems.append(
+                f"Genesys says that {sweep.doubted} are over, which is doubted: {sweep.doubt}"
+            )
+        pause = min(RETRY_SECONDS, self._interval) if sweep.obstacle else self._interval
+        return Round(pause, "; ".join(problems))
 
 
 class Filling:

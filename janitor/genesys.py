@@ -22,10 +22,9 @@ from mirror.base.errors import (
     GenesysUnavailable,
     RedisUnavailable,
 )
+from mirror.fleet.topics import read_shards
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
-from mirror.redis.connect import explained
-from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
 from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
 from mirror.redis.scripts import script
@@ -42,6 +41,8 @@ MOST_IN_A_ROW: Final = 9
 _FORBIDDEN: Final = 403
 # 503 is about the service, whatever is asked for.
 _MAY_BE_ODD: Final = frozenset({500, 502, 504})
+# No client's name: stands for the unknown audience of a topic.
+_NOBODY: Final = ("",)
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
 
@@ -135,11 +136,31 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
     return found
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Topics, and the clients each of which lists all their conversations.
+
+    `genesys` reads all pages of a question with one client, because the lists of two may differ.
+    """
+
+    genesys: Genesys
+    topics: tuple[str, ...]
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """Who sees some topics: the clients for conversations by id, and those for lists.
+
+    Lists are whole only together. A topic is in several parts if it is unknown who sees it.
+    """
+
+    genesys: Genesys
+    parts: tuple[Part, ...]
+
+
 class Pool(Genesys, Protocol):
     """The same calls with several OAuth clients."""
 
-    def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard."""
+    def seeing(self, topics: Sequence[str]) -> Sight:
+        """The clients that see these topics. Raises `RedisUnavailable`."""
 
 
 class SharedBudget(RateBudget):
@@ -183,44 +204,32 @@ class Audience:
         self._divided = False
         self._looked_at = -LOOK_SECONDS
 
-    def of(self, shard: str) -> tuple[str, ...]:
-        """The clients that see the topics of a shard; empty if all do, or the shard is gone."""
-        key = self._keys.shard(shard)
-        with explained():
-            text: Any = self._redis.get(key)
-        return _seers(text, key)
+    def by_topic(self) -> dict[str, tuple[str, ...]]:
+        """Topic of a shard → the clients that see it, empty if all do."""
+        return {
+            topic: shard.clients
+            for shard in read_shards(self._redis, self._keys)
+            for topic in shard.topics
+        }
 
     def is_divided(self) -> bool:
-        """Whether some topics are not seen by all clients. Looks at most every `LOOK_SECONDS`."""
+        """Whether some topics are not seen by all clients, or no shard says so yet.
+
+        Looks at most every `LOOK_SECONDS`.
+        """
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            with explained():
-                ids: Any = self._redis.hkeys(self._keys.shards)
-                keys = [self._keys.shard(id_) for id_ in ids]
-                texts: Any = self._redis.mget(keys) if keys else ()
-            self._divided = any(map(_seers, texts, keys))
+            shards = read_shards(self._redis, self._keys)
+            self._divided = not shards or any(shard.clients for shard in shards)
             self._looked_at = time.monotonic()
         return self._divided
-
-
-class _Seers(msgspec.Struct):
-    """The fields of a shard's document that are needed here."""
-
-    clients: tuple[str, ...] = ()
-
-
-_decode: Final = msgspec.json.Decoder(_Seers).decode
-
-
-def _seers(text: str | None, key: str) -> tuple[str, ...]:
-    shard = readable(_decode, text, key)  # the leader writes an unreadable shard again
-    return shard.clients if shard else ()
 
 
 class GenesysPool:
     """All OAuth clients, used in turn so that each budget carries its part.
 
     If clients see different divisions, "not found" from one client proves nothing: the others are
-    asked for conversations that it refuses or does not know.
+    asked for conversations that it refuses or does not know. So does an empty list, so each topic
+    is asked of a client that sees it, or of each client where that is unknown (`seeing`).
     """
 
     def __init__(
@@ -234,47 +243,83 @@ class GenesysPool:
         self.audience = Audience(client, keys)
         self.calls = 0
         self._turn = 0
+        self._refused: dict[str, tuple[GenesysRefused, float]] = {}  # client → why, until when
 
-    def seeing(self, shard: str) -> Genesys:
-        """The clients that see the topics of a shard; all clients if the shard is unknown."""
-        names = self.audience.of(shard) if len(self.clients) > 1 else ()
-        chosen = [client for client in self.clients if client.id in names]
-        return _Some(self, chosen) if chosen else self
+    def seeing(self, topics: Sequence[str]) -> Sight:
+        """The clients that see these topics, by the shards that have them now.
+
+        A topic of no shard (a back-fill by hand, a deleted queue) may be seen by any client: each
+        client is asked for it.
+        """
+        if len(self.clients) == 1:
+            return Sight(self, (Part(self, tuple(topics)),))
+        seen_by = self.audience.by_topic()
+        everybody = tuple(client.id for client in self.clients)
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for topic in topics:
+            names = seen_by.get(topic, _NOBODY) or everybody
+            groups.setdefault(names, []).append(topic)
+        parts: list[Part] = []
+        seers: dict[str, GenesysClient] = {}
+        is_unknown = False
+        for names, group in groups.items():
+            chosen = [client for client in self.clients if client.id in names]
+            if chosen:
+                parts.append(Part(_Some(self, chosen), tuple(group)))
+            else:
+                is_unknown = True
+                chosen = self.clients
+                parts += [Part(_Some(self, [client]), tuple(group)) for client in chosen]
+            seers.update((client.id, client) for client in chosen)
+        return Sight(_Some(self, list(seers.values()), asks_all=is_unknown), tuple(parts))
 
     def conversation(self, conversation_id: str) -> bytes:
         """`GET /api/v2/conversations/{id}`."""
         return _Some(self, self.clients).conversation(conversation_id)
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
-        """One page of an analytics details query."""
+        """The first page of an analytics details query."""
         return _Some(self, self.clients).query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations; unknown ones are not in the result."""
         return _Some(self, self.clients).details(conversation_ids)
 
-    def in_turn(self, clients: Sequence[GenesysClient]) -> Iterator[GenesysClient]:
-        """The client whose turn it is; if clients see different divisions, then all others."""
+    def sign_in(self, client: GenesysClient) -> None:
+        """Raise `GenesysError` if a client gets no token. A refused one is tried again after
+        `LOOK_SECONDS`."""
+        error, until = self._refused.get(client.id, (None, 0.0))
+        if error is not None and time.monotonic() < until:
+            raise error
+        try:
+            client.sign_in()
+        except GenesysRefused as refusal:
+            self._refused[client.id] = (refusal, time.monotonic() + LOOK_SECONDS)
+            raise
+
+    def next_of(self, clients: Sequence[GenesysClient]) -> int:
+        """The position of the client whose turn it is."""
         self._turn += 1
-        first = self._turn % len(clients)
-        self.calls += 1
-        yield clients[first]
-        if len(self.clients) > 1 and self.audience.is_divided():
-            for client in (*clients[first + 1 :], *clients[:first]):
-                self.calls += 1
-                yield client
+        return self._turn % len(clients)
 
 
 class _Some:
-    """Some clients of a pool."""
+    """Some clients of a pool. For one thread.
 
-    def __init__(self, pool: GenesysPool, clients: Sequence[GenesysClient]) -> None:
+    `asks_all`: it is unknown which of them sees what is asked for.
+    """
+
+    def __init__(
+        self, pool: GenesysPool, clients: Sequence[GenesysClient], *, asks_all: bool = False
+    ) -> None:
         self._pool = pool
         self._clients = clients
+        self._asks_all = asks_all
+        self._lister = clients[0]
 
     def conversation(self, conversation_id: str) -> bytes:
         refused: GenesysError | None = None
-        for client in self._pool.in_turn(self._clients):
+        for client in self._in_turn():
             try:
                 return client.conversation(conversation_id)
             except GenesysError as error:
@@ -287,12 +332,17 @@ class _Some:
         raise refused
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
-        return next(self._pool.in_turn(self._clients)).query_details(query)
+        """A page of a query. The client that answers the first page answers the later ones."""
+        if query["paging"]["pageNumber"] == 1:
+            self._lister = next(self._in_turn())
+        else:
+            self._pool.calls += 1
+        return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
-        for client in self._pool.in_turn(self._clients):
+        for client in self._in_turn():
             found.update(
                 (conversation.conversation_id, conversation)
                 for conversation in client.details(missing)
@@ -301,3 +351,25 @@ class _Some:
             if not missing:
                 break
         return list(found.values())
+
+    def _in_turn(self) -> Iterator[GenesysClient]:
+        """The client whose turn it is; if clients see different divisions, then all others.
+
+        A client that gets no token is passed over. If the others may not see the same, its error is
+        raised after them.
+        """
+        first = self._pool.next_of(self._clients)
+        failed: GenesysError | None = None
+        for client in (*self._clients[first:], *self._clients[:first]):
+            try:
+                if len(self._clients) > 1:
+                    self._pool.sign_in(client)
+            except GenesysError as error:
+                failed = error
+                continue
+            self._pool.calls += 1
+            yield client
+            if len(self._clients) == 1 or not (self._asks_all or self._pool.audience.is_divided()):
+                return
+        if failed is not None:
+            raise failed

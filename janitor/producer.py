@@ -4,14 +4,15 @@ The janitor has no spool. Without an acknowledgement the work counts as not done
 claimed or due in Redis, and will be done again, with the same ids. But a record that Kafka refuses
 for good (too large, a broker's policy) would block its conversation or gap for ever. So it becomes
 a dead letter, and the rest goes on. `mirror.kafka.faults` says whose fault a refusal is. A dead
-letter that cannot be written now blocks nothing: it is logged.
+letter that cannot be written now blocks nothing: it is logged. If brokers answer, but one partition
+takes nothing, only its conversations have to wait.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -28,6 +29,15 @@ from mirror.settings import Settings
 
 ACK_SECONDS: Final = 10.0
 ANY_PARTITION: Final = -1  # librdkafka's constant
+BROKER_SECONDS: Final = 5.0
+
+
+class PartitionUnavailable(KafkaUnavailable):
+    """One partition takes no events now. Others may."""
+
+    def __init__(self, message: str, partition: int) -> None:
+        super().__init__(message)
+        self.partition = partition
 
 
 class AckedProducer:
@@ -62,7 +72,8 @@ class AckedProducer:
         """Produce `events` in their order and return when Kafka has all of them.
 
         Records that Kafka refuses for good have become dead letters by then. Raises
-        `KafkaUnavailable` if Kafka did not acknowledge within `seconds`; it may have some of them.
+        `KafkaUnavailable` if Kafka did not acknowledge within `seconds`; it may have some of them:
+        `PartitionUnavailable` if that is the partition's fault. The events are of one conversation.
         """
         records = [self._recorder.record(event) for event in events]
         deadline = time.monotonic() + seconds
@@ -72,6 +83,11 @@ class AckedProducer:
                 if refusal is not None:
                     self._dead_letter(record, refusal, time.monotonic() + seconds)
         self.produced += len(events)
+
+    def partition_of(self, conversation_id: str) -> int:
+        """The partition of a conversation's events; `ANY_PARTITION` if librdkafka decides."""
+        count = self._partitions.get(self._settings.topic, 0)
+        return partition(conversation_id, count) if count else ANY_PARTITION
 
     def close(self) -> None:
         """Close the producer; it is empty between two calls of `send`."""
@@ -128,7 +144,7 @@ class AckedProducer:
             self._renew(producer)
             return self._failed
         if waiting or self._failed is not None:
-            self._give_up(producer, _why(self._failed, records[0].topic))
+            self._find_fault(producer, records[0])
         self.problem = ""
         return None
 
@@ -158,11 +174,32 @@ class AckedProducer:
         producer.poll(0)
         self._producer = None
 
-    def _give_up(self, producer: Producer, reason: str) -> None:
+    def _find_fault(self, producer: Producer, record: Record) -> NoReturn:
+        """Raise the error of a record that was not acknowledged: its partition's, or Kafka's.
+
+        librdkafka waits for a partition that is away as it waits for Kafka, so a broker is asked.
+        """
+        why = _why(self._failed, record.topic)
+        number = self._partition(record)
+        if number == ANY_PARTITION or (
+            self._failed is not None and faults.judge(self._failed) not in {"partition", "foreign"}
+        ):
+            self._give_up(producer, why)
+        self._report_progress()
+        try:
+            producer.list_topics(record.topic, timeout=BROKER_SECONDS)
+        except KafkaException:
+            self._give_up(producer, why)
+        self._give_up(producer, why, number)
+
+    def _give_up(self, producer: Producer, reason: str, partition: int = ANY_PARTITION) -> NoReturn:
         self._renew(producer)
         servers = self._settings.kafka.properties["bootstrap.servers"]
-        self.problem = f"Kafka at {servers} does not take events: {reason}"
-        raise KafkaUnavailable(self.problem)
+        if partition == ANY_PARTITION:
+            self.problem = f"Kafka at {servers} does not take events: {reason}"
+            raise KafkaUnavailable(self.problem)
+        self.problem = f"Kafka at {servers} takes no events for partition {partition}: {reason}"
+        raise PartitionUnavailable(self.problem, partition)
 
 
 def _why(error: KafkaError | None, topic: str) -> str:

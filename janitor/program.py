@@ -76,7 +76,7 @@ class Janitor(Program):
 
         sweeping = self._at_work(process.thread_watch.of("zombies"))
         filling = self._at_work(process.thread_watch.of("gaps"))
-        leases = Leases(client, keys, settings.topic)
+        leases = Leases(client, keys, settings.topic, partitions.get(settings.topic, 0))
         self._producers = (
             AckedProducer(settings, schemas, sweeping, partitions),
             AckedProducer(settings, schemas, filling, partitions),

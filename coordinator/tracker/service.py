@@ -7,8 +7,8 @@ go on, such as message threads of weeks, are missed by that. So once the partiti
 again, janitors ask Genesys for all unfinished conversations that began since `MIRROR_HORIZON`
 (`mirror.fleet.backfill.file_recall`), and read those that the fold lacks.
 
-A partition that is not caught up is marked `behind`, and janitors wait: a conversation with an
-unread end is no zombie.
+A partition that is not caught up is marked `behind`, and janitors leave its conversations alone: a
+conversation with an unread end is no zombie.
 
 Several coordinators share the partitions as one classic consumer group. If two believe for a moment
 that they own the same partition, nothing is written twice: the stored offset decides

@@ -5,12 +5,14 @@ Every method is one round trip (a large batch several) and raises `RedisUnavaila
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
 
 from coordinator.tracker.batch import Change
+from mirror.fleet.pinned import read_pinned
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
@@ -26,6 +28,7 @@ class Store:
     def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
         self._redis = client
         self._keys = keys
+        self._topic = topic
         self._offsets = keys.offsets(topic)
         self._fold = script(client, "fold", "coordinator")
         self._beat = script(client, "tracker_beat", "coordinator")
@@ -68,10 +71,15 @@ class Store:
         return bool(self._fold(keys, arguments))
 
     def anybody_behind(self) -> bool:
-        """Whether records wait in any partition, also in those of other trackers."""
+        """Whether records wait in any partition, also in those of other trackers.
+
+        A partition beyond the topic's number is of a topic that was there before.
+        """
+        count = read_pinned(self._redis, self._keys).get(self._topic, math.inf)
         with explained():
             fields: Any = self._redis.hkeys(self._offsets)
-        return any(str(field).startswith("behind:") for field in fields)
+        behind = (str(field).removeprefix("behind:") for field in fields if "behind:" in str(field))
+        return any(int(number) < count for number in behind)
 
     def beat(self, partitions: Sequence[int], *, behind: bool) -> dict[int, str]:
         """Report that a tracker lives, and whether these partitions are `behind`. Returns partition

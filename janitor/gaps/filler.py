@@ -28,6 +28,7 @@ from janitor.claims import NEVER, LeaseLost, Leases
 from janitor.gaps.plan import predicates
 from janitor.gaps.reading import Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
+from janitor.gaps.unread import PARTITION
 from janitor.genesys import Pool, refuses_request
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysError, KafkaUnavailable
@@ -123,10 +124,12 @@ class _Attempt:
             self._write(NEVER)
             return
         self.change(state="filling", attempts=gap.attempts + 1, found=0, read=0, unread=0)
+        sight = filler._genesys.seeing(gap.topics)
         desk = Desk(
             client=filler._redis,
             keys=filler._keys,
-            genesys=filler._genesys.seeing(gap.shard),
+            genesys=sight.genesys,
+            parts=sight.parts,
             producer=filler._producer,
             normaliser=filler._normaliser(),
             unfinished=filler._unfinished,
@@ -158,7 +161,8 @@ class _Attempt:
             filler.events += reading.events
             filler.unread.update(reading.unread.reasons())
         if errors := reading.unread.errors():
-            self._retry_later(errors, final=True)
+            # While a partition takes no events, the gap only waits.
+            self._retry_later(errors, final=PARTITION not in reading.unread.reasons())
         else:
             self._end_reading(reading)
 

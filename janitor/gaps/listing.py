@@ -33,13 +33,11 @@ class Listing:
 
     def __init__(
         self,
-        genesys: Genesys,
         call: Callable[[], None],
         unread: Unread,
         *,
         believes_silence: bool,
     ) -> None:
-        self._genesys = genesys
         self._call = call
         self._unread = unread
         self._believes_silence = believes_silence
@@ -47,8 +45,8 @@ class Listing:
         self._refused = 0
         self._has_answered = False
 
-    def pages(self, question: Question) -> Iterator[list[AnalyticsConversation]]:
-        """The results of a question, until a page has nothing new.
+    def pages(self, genesys: Genesys, question: Question) -> Iterator[list[AnalyticsConversation]]:
+        """The results of a question to `genesys`, until a page has nothing new.
 
         Raises `GenesysError` if analytics cannot be asked, or refuses everything.
         """
@@ -56,9 +54,9 @@ class Listing:
         counted = 0  # no page has counted
         name = question.predicates[0][1]
         for number in range(1, MAX_PAGES + 1):
-            answer, parts = self._ask(question, number)
+            answer, parts = self._ask(genesys, question, number)
             for part in parts:
-                yield from self.pages(part)
+                yield from self.pages(genesys, part)
             if answer is None:
                 return
             page, hits = answer.conversations or [], answer.total_hits or 0
@@ -80,12 +78,12 @@ class Listing:
         self._unread.note(TOO_MANY, line)
 
     def _ask(
-        self, question: Question, number: int
+        self, genesys: Genesys, question: Question, number: int
     ) -> tuple[AnalyticsPage | None, tuple[Question, ...]]:
         """A page; or None, and the parts in which the question must be asked."""
         self._call()
         try:
-            answer = self._genesys.query_details(question.page(number))
+            answer = genesys.query_details(question.page(number))
         except GenesysError as error:
             if not self._oddity.explains(error):
                 raise

@@ -6,8 +6,9 @@
                                               at once, whether they lived then
     GET, by id                                the whole history of each
 
-Conversations that REST refuses or has forgotten are taken from analytics, which listed them. If
-they are many, they do not count as read in the first hour (`janitor.gaps.withheld`).
+Conversations that REST refuses or has forgotten, or about which it gives a strange answer, are
+taken from analytics, which listed them. If they are many, they do not count as read in the first
+hour, or at all (`janitor.gaps.withheld`).
 
 A conversation touches topics of several shards, so one outage makes several gaps that all list it.
 A GET returns the whole history of a conversation up to the moment of the request. So a GET made
@@ -30,20 +31,21 @@ import redis
 
 from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
+from janitor.control import any_conversation
 from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
-from janitor.gaps.unread import Unread
+from janitor.gaps.unread import INCOMPLETE, PARTITION, Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
-from janitor.genesys import Genesys, ask_details
-from janitor.producer import AckedProducer
+from janitor.genesys import Genesys, Part, ask_details
+from janitor.producer import AckedProducer, PartitionUnavailable
 from mirror.base.errors import GenesysUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress
 from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.times import show_epoch
-from mirror.fleet.gaps import Gap
+from mirror.fleet.gaps import READINGS, Gap
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.keys import Keys
@@ -61,11 +63,12 @@ class Stopped(Exception):
 
 
 class Desk(msgspec.Struct, kw_only=True):
-    """The tools of a reading."""
+    """The tools of a reading. `parts` lists conversations, `genesys` has them by id."""
 
     client: redis.Redis
     keys: Keys
     genesys: Genesys
+    parts: Sequence[Part]
     producer: AckedProducer
     normaliser: Normaliser
     unfinished: Unfinished
@@ -102,9 +105,9 @@ class GapReading:
         self._seen: set[str] = set()
         self._withheld = Withheld()
         self._unasked: dict[str, str] = {}  # id that analytics refuses → why
+        self._standing: dict[int, str] = {}  # partition that takes no events → why
         self._failed_in_a_row = 0
         self._listing = Listing(
-            desk.genesys,
             self._before_call,
             self.unread,
             believes_silence=self._failing_ms() >= WAIT_MS,
@@ -122,14 +125,37 @@ class GapReading:
         gap = self._holder.gap
         if gap.kind == "recall":
             self._desk.unfinished.at(frozenset(), gap.to_ms)
-        for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
-            lived_in_it = 0
-            for page in self._listing.pages(question):
-                lived_in_it += self._read_page(page)
-            self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
+        for part in self._desk.parts:
+            self._read_part(part)
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
+
+    def _read_part(self, part: Part) -> None:
+        """Read what the queries on a part's topics list."""
+        lists = False
+        gap = msgspec.structs.replace(self._holder.gap, topics=part.topics)
+        for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
+            lived_in_it = 0
+            for page in self._listing.pages(part.genesys, question):
+                lists = True
+                lived_in_it += self._read_page(page)
+            self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
+        # A snapshot or a recall lists nothing where nothing goes on. A first reading fills no gap.
+        if not lists and gap.kind == "gap" and gap.readings + 1 >= READINGS:
+            self._doubt_silence(part)
+
+    def _doubt_silence(self, part: Part) -> None:
+        """Note that nothing was listed, if analytics lists no other conversation either.
+
+        It may be unwell, or late by more than its lag. After a while it is believed.
+        """
+        if self._failing_ms() >= WAIT_MS or self.unread.errors():
+            return
+        self._before_call()
+        if any_conversation(part.genesys, self._now_ms()) is None:
+            line = "analytics lists no conversation at all, of any queue or user, for a week"
+            self.unread.note(INCOMPLETE, line)
 
     def _read_page(self, page: Sequence[AnalyticsConversation]) -> int:
         """Read a page's unread conversations that lived in the gap. Returns how many lived."""
@@ -177,29 +203,38 @@ class GapReading:
         todo = self._marks.left_of(list(known))
         # Janitors at gaps of one outage should not ask for the same conversations at once.
         random.shuffle(todo)
-        gap = self._holder.gap
+        gap, desk = self._holder.gap, self._desk
         self._holder.change(found=gap.found + len(known), read=gap.read + len(known) - len(todo))
         for id_ in todo:
             self._turn()
+            if self._standing and (why := self._standing.get(desk.producer.partition_of(id_))):
+                self._note(PARTITION, why)
+                continue
             asked_ms = self._now_ms()
             if self._marks.read_elsewhere(id_, asked_ms):
                 self._withheld.given += 1  # for another gap's reading
                 self._mark(id_)
-            elif self._read(id_, known[id_], asked_ms):
+                continue
+            try:
+                is_read = self._read(id_, known[id_], asked_ms)
+            except PartitionUnavailable as error:
+                self._standing[error.partition] = str(error)
+                self._note(PARTITION, str(error))
+                continue
+            if is_read:
                 self._mark(id_)
                 self._least(1)
 
     def _read(
         self, conversation_id: str, shown: AnalyticsConversation | None, asked_ms: int
     ) -> bool:
-        """Read one conversation and produce its events. Returns whether it was read completely."""
+        """Read one conversation and produce its events. Returns whether REST gave all of it."""
         desk = self._desk
         asked_at = time.time()
         self._called()
         answer = ask(desk.genesys, conversation_id)
         self._count_failures(answer)
         if answer.kind == "given":
-            self._withheld.given += 1
             if shown is not None:
                 desk.agreement.look(answer.raw, shown)
             reading = desk.normaliser.conversation(
@@ -207,6 +242,7 @@ class GapReading:
             )
             self._produce(reading)
             if reading.problem is None:
+                self._withheld.given += 1
                 self._marks.share(conversation_id, asked_ms)
                 return True
             answer = Answer("strange", reason=f"its body cannot be read: {reading.problem.message}")
@@ -216,7 +252,8 @@ class GapReading:
             answer=answer.kind,
             error=answer.reason,
         )
-        return self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
+        self._read_analytics(conversation_id, shown, answer, asked_at, asked_ms)
+        return False
 
     def _read_analytics(
         self,
@@ -225,9 +262,9 @@ class GapReading:
         answer: Answer,
         asked_at: float,
         asked_ms: int,
-    ) -> bool:
-        """Take a conversation from analytics that REST does not return. Returns whether it counts
-        as complete."""
+    ) -> None:
+        """Take a conversation from analytics that REST does not return. Whether it counts as read
+        is decided later, or noted."""
         desk = self._desk
         if answer.kind == "failed" or shown is None:
             reason = answer.reason
@@ -236,10 +273,10 @@ class GapReading:
             elif answer.kind == "forgotten":
                 reason = "neither REST nor analytics knows it" + self._perhaps_young(asked_ms)
             self._note(answer.kind, reason)
-            return False
+            return
         if not desk.agreement.holds:
             self._note(answer.kind, f"{answer.reason}; analytics names legs differently from REST")
-            return False
+            return
         raw = msgspec.json.encode(shown)
         reading = desk.normaliser.analytics(raw, show_epoch(asked_at), asked_at)
         self._produce(reading)
@@ -249,18 +286,17 @@ class GapReading:
             self._note("strange", f"analytics cannot be read: {reading.problem.message}")
         elif shown.conversation_end is None and not is_late:
             self._note(answer.kind, answer.reason)
-        elif answer.kind in {"refused", "forgotten"}:
-            self._withheld.add(conversation_id, answer.kind, answer.reason)
         else:
-            return True
-        return False
+            self._withheld.add(conversation_id, answer.kind, answer.reason)
 
     def _judge_withheld(self) -> None:
         """Decide whether withheld conversations, read from analytics, count as read."""
         withheld = self._withheld
-        are_read = withheld.are_read(self._failing_ms())
+        if not withheld.given and "strange" in withheld.kinds.values() and self._answers():
+            withheld.given += 1  # it is Genesys that answers
+        waited_ms = self._failing_ms()
         for id_, kind in withheld.kinds.items():
-            if are_read:
+            if withheld.are_read(kind, waited_ms):
                 self._mark(id_)
                 self._least(1)
             else:

@@ -14,6 +14,8 @@ MAX_ERROR_LENGTH: Final = 300
 TOO_MANY: Final = "too_many"
 REPEATED: Final = "repeated"
 INCOMPLETE: Final = "incomplete"
+# Read, but its partition takes no events. That is no fault of the gap, however long it lasts.
+PARTITION: Final = "partition"
 _OF_LISTINGS: Final = frozenset({TOO_MANY, REPEATED, INCOMPLETE})
 
 

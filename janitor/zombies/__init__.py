@@ -3,4 +3,5 @@
 sweep        claims overdue conversations, asks Genesys, acts
 verdict      the meaning of the answers, and their events (pure)
 doubt        answers that are not believed yet (pure)
+held         partitions that take no events
 """

@@ -7,8 +7,8 @@ answer is doubted, reported, and asked for again later:
   the alleged end. An end without a time contradicts each such frame.
 - Genesys seems to know nothing at all: every GET returns 404, and analytics lists none of the
   requested conversations. A gateway, a wrong host or a wrong organisation answers like this. The
-  answer is believed if both know some other conversation (`janitor.zombies.sweep`), or after they
-  have said the same for a day.
+  answer is believed if both know some other conversation (`janitor.control`), or after they have
+  said the same for a day.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ lapses. Analytics is asked for many conversations at once; a GET is made only fo
 analytics does not show as active. A conversation that analytics shows without an open segment of a
 party and without an end (`silent`) may still go on: a few of these in each batch get a GET.
 A conversation at which Genesys always fails is due later and later, so it does not delay others.
+So are the conversations of a partition that takes no events (`janitor.zombies.held`).
 """
 
 from __future__ import annotations
@@ -36,16 +37,19 @@ import msgspec
 from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
 from janitor.claims import Leases
+from janitor.control import any_conversation
 from janitor.genesys import Details, Genesys, ask_details
-from janitor.producer import AckedProducer
+from janitor.producer import AckedProducer, PartitionUnavailable
 from janitor.zombies import doubt
+from janitor.zombies.held import Held
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
+from mirror.base.units import counted
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
-from mirror.conversation.times import known_ms, show_ms
+from mirror.conversation.times import known_ms
 from mirror.fleet.tracked import Tracked, threshold_ms
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings
@@ -62,8 +66,6 @@ GIVE_UP_AFTER: Final = 3
 FOLD_SECONDS: Final = 120.0
 # A doubted conversation is asked for again after this time.
 DOUBT_SECONDS: Final = 600.0
-# Without a filter a details query takes an interval of at most a week.
-CONTROL_MS: Final = 7 * 24 * 3_600_000 - 60_000
 # An active conversation is next verified when it is overdue for twice as long, at least hourly.
 AGAIN_MOST_SECONDS: Final = 3600.0
 # So many of the silent conversations of a batch get a GET.
@@ -74,7 +76,9 @@ class Sweep(msgspec.Struct):
     """The result of a sweep in conversations, its `calls` to Genesys and the fewest possible.
 
     The fewest: one analytics call per batch and one GET per conversation that is over, because
-    nothing is finalised without a GET.
+    nothing is finalised without a GET. `held` are those whose partition takes no events. `problem`
+    says why the sweep broke off, why no claimed conversation could be verified, or which partitions
+    take no events; `error` is the last failure.
     """
 
     claimed: int = 0
@@ -84,11 +88,14 @@ class Sweep(msgspec.Struct):
     ended_meanwhile: int = 0
     failed: int = 0
     doubted: int = 0
+    held: int = 0
     calls: int = 0
     least_calls: int = 0
     seconds: float = 0.0
     obstacle: str = ""
     doubt: str = ""
+    error: str = ""
+    problem: str = ""
 
 
 class _Batch:
@@ -125,6 +132,7 @@ class Zombies:
         self._producer = producer
         self._normaliser = normaliser
         self._agreement = Agreement()
+        self._held = Held(AGAIN_MOST_SECONDS, settings.janitor_interval)
         self._lease_seconds = lease_seconds
         self._fresh_seconds = fresh_seconds
         self._furthest = max(
@@ -140,6 +148,8 @@ class Zombies:
         Conversations that become due meanwhile wait for the next sweep, so that a sweep ends.
         """
         sweep = Sweep()
+        self._held.begin_sweep()
+        is_broken_off = False
         began = time.monotonic()
         due_ms: int | None = None
         while not self._stopping():
@@ -149,13 +159,19 @@ class Zombies:
                 BATCH, self._lease_seconds, due_ms, self._furthest
             )
             due_ms = due_ms or claim.now_ms
-            sweep.obstacle = claim.obstacle
+            sweep.obstacle = claim.obstacle or sweep.obstacle
             if not claim.ids:
                 break
             sweep.claimed += len(claim.ids)
             until = started + self._lease_seconds * LEASE_SHARE
             if not self._verify(claim.lease, claim.ids, until, sweep):
+                is_broken_off = not self._stopping()
                 break
+        if is_broken_off or 0 < sweep.claimed <= sweep.failed:
+            failed = counted(sweep.failed, "overdue conversation")
+            sweep.problem = f"{failed} cannot be verified: {sweep.error}"
+        else:
+            sweep.problem = self._held.problem()
         sweep.seconds = round(time.monotonic() - began, 3)
         return sweep
 
@@ -172,6 +188,7 @@ class Zombies:
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
+            sweep.error = str(error)
             self._leases.put_back(lease, dict.fromkeys(ids, self._retry()))
             return False
         tracked = self._leases.tracked(ids)
@@ -197,6 +214,9 @@ class Zombies:
                 self._leases.put_back(lease, dict.fromkeys(suspects[position:], 0.0))
                 self._judge_unknown(batch, sweep)
                 return not self._stopping()
+            if self._is_held(id_):
+                self._leases.put_back(lease, {id_: self._hold(id_, sweep)})
+                continue
             try:
                 answer = ask(self._genesys, id_)
                 sweep.calls += 1
@@ -286,7 +306,8 @@ class Zombies:
                     left = dict.fromkeys(batch.unknown[position:], self._retry())
                     self._leases.put_back(batch.lease, left)
                     raise
-                self._leases.trust(id_)
+                if not self._is_held(id_):
+                    self._leases.trust(id_)
             self._leases.put_back(batch.lease, {id_: seconds})
 
     def _knows_anything(self, batch: _Batch, sweep: Sweep) -> bool:
@@ -296,19 +317,9 @@ class Zombies:
         try:
             control = next(iter(batch.details), None)
             if control is None:
-                now_ms = round(time.time() * 1000)
                 self._report_progress()
                 sweep.calls += 1
-                page = self._genesys.query_details(
-                    {
-                        "interval": f"{show_ms(now_ms - CONTROL_MS)}/{show_ms(now_ms)}",
-                        "order": "desc",
-                        "orderBy": "conversationStart",
-                        "paging": {"pageSize": 1, "pageNumber": 1},
-                    }
-                )
-                listed = page.conversations or ()
-                control = next((conversation.conversation_id for conversation in listed), None)
+                control = any_conversation(self._genesys, round(time.time() * 1000))
             if control is None:
                 return False
             self._report_progress()
@@ -319,7 +330,14 @@ class Zombies:
             return False
 
     def _finalise(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
-        self._producer.send(events)
+        if self._is_held(conversation_id):
+            return self._hold(conversation_id, sweep)
+        try:
+            self._producer.send(events)
+        except PartitionUnavailable as error:
+            self._held.refused(error.partition, str(error))
+            return self._hold(conversation_id, sweep)
+        self._held.taken(self._producer.partition_of(conversation_id))
         sweep.least_calls += 1
         sweep.finalised += 1
         sweep.not_found += events[-1].reason == "not_found"
@@ -331,8 +349,19 @@ class Zombies:
         )
         return FOLD_SECONDS
 
+    def _is_held(self, conversation_id: str) -> bool:
+        """Whether this sweep has found that the conversation's partition takes no events."""
+        return self._held.is_held(self._producer.partition_of(conversation_id))
+
+    def _hold(self, conversation_id: str, sweep: Sweep) -> float:
+        """Hold a conversation until its partition takes events. Returns when it is next due."""
+        sweep.held += 1
+        since = self._held.seconds(self._producer.partition_of(conversation_id))
+        return max(self._retry(), min(2 * since, AGAIN_MOST_SECONDS))
+
     def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
         sweep.failed += 1
+        sweep.error = answer.reason
         self._log.warning(
             "conversation_read_failed",
             conversation=conversation_id,

@@ -154,7 +154,7 @@ TOPICS_GONE: Final = _gauge(
 )
 GAPS_OPEN: Final = _gauge(
     "gaps_open",
-    "Gaps of the ledger that are still to be filled, without those that `mirror backfill` filed.",
+    "Gaps of the ledger that are still to be filled, without those filed by hand.",
 )
 CONVERSATIONS: Final = _gauge(
     "conversations", "Conversations that are active or overdue.", state=("active", "overdue")
@@ -209,8 +209,8 @@ TRACKER: Final[Mapping[str, Described]] = {
 
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
-    "Overdue conversations that were asked about, by outcome.",
-    outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted"),
+    "Overdue conversations, by the outcome of their verification.",
+    outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted", "held"),
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
 CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")
@@ -221,7 +221,10 @@ BACKFILLED_EVENTS: Final = _counter("janitor_backfilled_events", "Events produce
 UNREAD: Final = _counter(
     "janitor_conversations_unread",
     "Times that a conversation of a gap could not be read, which keeps the gap open.",
-    reason=("refused", "forgotten", "strange", "failed", "too_many", "repeated", "incomplete"),
+    reason=(
+        *("refused", "forgotten", "strange", "failed", "too_many", "repeated", "incomplete"),
+        "partition",
+    ),
 )
 BURIED: Final = _counter("janitor_dead_letters", "Records that Kafka refused for good.")
 JANITOR: Final = (VERIFIED, GAPS_FILLED, CALLS, BACKFILLED, BACKFILLED_EVENTS, UNREAD, BURIED)

@@ -26,6 +26,7 @@ from janitor.zombies.sweep import Zombies
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.times import show_epoch
+from mirror.fleet.words import Shard
 from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -125,6 +126,12 @@ class Stage:
             lag_seconds=lag,
             horizon_seconds=self.settings.horizon,
         )
+
+    def mirror_all(self) -> None:
+        """As the leader would: have all topics in a shard, which all clients see."""
+        shard = Shard("0", tuple(self.sim.topics()), 1)
+        self.client.set(self.keys.shard("0"), msgspec.json.encode(shard))
+        self.client.hset(self.keys.shards, "0", "1")
 
     def active(self) -> list[str]:
         """Ids of what is not over at Genesys."""

@@ -58,6 +58,7 @@ def test_what_nobody_saw_is_restored_to_the_millisecond(stage: Stage, sim: Simul
     gap = gap_of(sim, began, ended)
     assert file_gap(stage.client, stage.keys, gap)
     assert not file_gap(stage.client, stage.keys, gap)  # filing twice files once
+    stage.mirror_all()
     genesys = stage.genesys()
     filler = stage.filler(genesys)
     assert filler.fill_next()
@@ -103,6 +104,7 @@ def test_conversations_of_last_week_are_found_in_a_gap_of_today(
     ids, _, ended = happen(sim, 2)
     gap = gap_of(sim, began, ended)
     file_gap(stage.client, stage.keys, gap)
+    stage.mirror_all()
     genesys = stage.genesys()
     assert stage.filler(genesys).fill_next()
     read = {event.conversation_id for event in stage.events() if event.origin == "backfill"}
@@ -225,7 +227,7 @@ def test_a_janitor_that_dies_leaves_the_gap_to_the_next(stage: Stage, sim: Simul
 
     def dying(after: int) -> None:
         genesys = stage.genesys()
-        real = genesys.conversation
+        real = genesys.clients[0].conversation
 
         def conversation(conversation_id: str) -> bytes:
             if after == len(taken):
@@ -235,7 +237,8 @@ def test_a_janitor_that_dies_leaves_the_gap_to_the_next(stage: Stage, sim: Simul
             return real(conversation_id)
 
         taken: list[str] = []
-        genesys.conversation = conversation  # type: ignore[method-assign]  # the cue to die
+        for client in genesys.clients:
+            client.conversation = conversation  # type: ignore[method-assign]  # the cue to die
         stage.filler(genesys).fill_next()
 
     for _ in range(3):
@@ -261,7 +264,8 @@ def test_a_failure_is_written_down_and_tried_again(stage: Stage, sim: Simulated)
     def away(query: object) -> object:
         raise GenesysUnavailable("Genesys is unwell")
 
-    genesys.query_details = away  # type: ignore[assignment,method-assign]  # a cue to fail
+    for client in genesys.clients:
+        client.query_details = away  # type: ignore[assignment,method-assign]  # a cue to fail
     assert stage.filler(genesys).fill_next()
     gap = stage.leases.gap("gap-1")
     assert gap is not None

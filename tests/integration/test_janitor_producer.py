@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.kafka_topics import read_topic
-from janitor.producer import AckedProducer
+from janitor.producer import AckedProducer, PartitionUnavailable
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
@@ -94,6 +95,24 @@ def test_a_dead_letter_that_cannot_be_written_holds_up_nothing(
     assert ids == [event(number).event_id for number in (1, 3, 4)]
     assert any(line["event"] == "dead_letter_write_failed" for line in lines)
     assert producer.dead_letters == 0
+
+
+def test_a_partition_that_takes_nothing_is_told_from_a_kafka_that_is_away(
+    kafka: str, make_topic: Callable[..., str]
+) -> None:
+    """It does not exist, and the brokers answer. Events of other partitions are taken."""
+    topic = make_topic(partitions=1)
+    settings = load({"KAFKA_BOOTSTRAP_SERVERS": kafka, "MIRROR_TOPIC": topic})
+    producer = AckedProducer(settings, partitions={topic: 8})
+    missing = producer.partition_of("c")
+    assert missing > 0
+    with pytest.raises(PartitionUnavailable) as caught:
+        producer.send([event(1)])
+    assert caught.value.partition == missing
+    there = next(f"c{n}" for n in range(100) if producer.partition_of(f"c{n}") == 0)
+    producer.send([msgspec.structs.replace(event(2), conversation_id=there)])
+    assert producer.problem == ""
+    producer.close()
 
 
 def test_a_producer_that_cannot_be_made_is_work_to_do_again(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ import redis
 
 from coordinator.election import Deposed, Leadership, Write
 from coordinator.store import Store
-from janitor.claims import NEVER, Leases
+from coordinator.tracker.store import Store as TrackerStore
+from janitor.claims import BEHIND_SECONDS, NEVER, Leases
 from janitor.gaps.marks import Marks
 from listeners.fleet_link import RESERVED_LEASES, FleetLink
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, file_gap, list_gaps
+from mirror.fleet.pinned import pin
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
+from mirror.kafka.partition import partition
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import check, connect, wait_for
 from mirror.redis.keys import Keys
@@ -449,3 +452,62 @@ def test_marks_that_cannot_expire_are_not_made(
     with pytest.raises(RedisUnavailable):
         Marks(refusing("expire"), KEYS, GAP).mark("conversation")
     assert not client.exists(KEYS.gap_read("g"))
+
+
+PARTITIONS = 4
+
+
+def overdue(client: redis.Redis, count: int) -> dict[int, set[str]]:
+    """Conversations that are due, by partition, while a tracker lives."""
+    offsets = KEYS.offsets("events")
+    client.hset(offsets, "beat", round(time.time() * 1000))
+    found: dict[int, set[str]] = {}
+    for number in range(count):
+        name = f"c{number}"
+        found.setdefault(partition(name, PARTITIONS), set()).add(name)
+        client.zadd(KEYS.active, {name: 0})
+    assert len(found) == PARTITIONS
+    return found
+
+
+def test_a_tracker_behind_in_a_partition_holds_up_its_conversations_alone(
+    client: redis.Redis,
+) -> None:
+    """Their ends may be unread. They are put back, though they are more than fit a claim; and so
+    they are if others share the work."""
+    names = overdue(client, 100)
+    leases = Leases(client, KEYS, "events", PARTITIONS)
+    client.hset(KEYS.offsets("events"), mapping={"behind:1": 1, "behind:9": 1})
+    for name in names[1]:
+        client.zadd(KEYS.active, {name: -1})  # the first to be claimed
+    claims = [leases.claim_conversations(10, 60.0) for _ in range(12)]
+    claimed_ids = [id_ for claim in claims for id_ in claim.ids]
+    assert sorted(claimed_ids) == sorted(names[0] | names[2] | names[3])
+    assert claims[0].obstacle == "behind"
+    assert claims[-1].obstacle == ""
+    soon = (time.time() + BEHIND_SECONDS + 5) * 1000
+    assert all(float(client.zscore(KEYS.active, name) or 0) < soon for name in names[1])
+
+
+def test_a_partition_that_the_topic_no_longer_has_holds_up_nothing(client: redis.Redis) -> None:
+    """The topic was made again with fewer partitions."""
+    overdue(client, 50)
+    client.hset(KEYS.offsets("events"), f"behind:{PARTITIONS}", 1)
+    claim = Leases(client, KEYS, "events", PARTITIONS).claim_conversations(50, 60.0)
+    assert (len(claim.ids), claim.obstacle) == (50, "")
+    store = TrackerStore(client, KEYS, "events")
+    assert store.anybody_behind(), "the number is not known yet"
+    pin(client, KEYS, {"events": PARTITIONS})
+    assert not store.anybody_behind()
+    client.hset(KEYS.offsets("events"), "behind:0", 1)
+    assert store.anybody_behind()
+
+
+def test_a_tracker_behind_everywhere_holds_up_all(client: redis.Redis) -> None:
+    """Nothing is claimed, and nothing put back. The same where the partitions are unknown."""
+    overdue(client, 50)
+    client.hset(KEYS.offsets("events"), mapping={f"behind:{n}": 1 for n in range(PARTITIONS)})
+    for count in (0, PARTITIONS):
+        claim = Leases(client, KEYS, "events", count).claim_conversations(50, 60.0)
+        assert (claim.ids, claim.obstacle) == ((), "behind")
+    assert client.zcount(KEYS.active, 0, 0) == 50

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from janitor.genesys import Part, Sight
+from janitor.producer import ANY_PARTITION, PartitionUnavailable
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.conversation.event import Event
 from mirror.conversation.times import show_ms
@@ -71,12 +73,21 @@ class Memory:
 
 
 class AckedProducer:
-    """Keeps what is sent."""
+    """Keeps what is sent. A conversation's name begins with its partition, if it has a digit."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.away: set[int] = set()  # partitions that take no events
+        self.tried: list[str] = []
+
+    def partition_of(self, name: str) -> int:
+        return int(name[0]) if name[0].isdigit() else ANY_PARTITION
 
     def send(self, events: Sequence[Event]) -> None:
+        name = events[0].conversation_id
+        self.tried.append(name)
+        if (number := self.partition_of(name)) in self.away:
+            raise PartitionUnavailable(f"no events for partition {number}", number)
         self.events += events
 
 
@@ -92,9 +103,9 @@ class Genesys:
         self.queries = 0
         self.multi_gets: list[list[str]] = []
 
-    def seeing(self, _shard: str) -> Genesys:
+    def seeing(self, topics: Sequence[str]) -> Sight:
         """One client sees all."""
-        return self
+        return Sight(self, (Part(self, tuple(topics)),))
 
     def add(
         self, name: str, began_ms: int, ended_ms: int | None = None, *, listed: bool = True

@@ -10,6 +10,7 @@ import pytest
 from janitor.claims import Claim
 from janitor.gaps.filler import LEAST_ATTEMPTS, PATIENCE_SECONDS, Filler
 from janitor.gaps.plan import DAY_MS
+from janitor.genesys import Pool
 from mirror.base.errors import GenesysRefused
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import Gap
@@ -39,17 +40,16 @@ class Ledger:
         return "lease"
 
 
-def fill(ledger: Ledger, genesys: Genesys, now_ms: int) -> Gap:
+def fill(ledger: Ledger, genesys: Pool, now_ms: int) -> Gap:
     """The gap after one attempt."""
     leases: Any = ledger
     redis: Any = Memory(now_ms)
     producer: Any = AckedProducer()
-    pool: Any = genesys
     filler = Filler(
         redis,
         KEYS,
         leases,
-        pool,
+        genesys,
         producer,
         Normaliser,
         lag_seconds=300.0,

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError
 
 from janitor.claims import Claim
 from janitor.gaps.filler import Filler
+from janitor.genesys import Part, Sight
 from janitor.producer import AckedProducer
 from janitor.rounds import Round, Rounds
 from janitor.zombies.sweep import BATCH, Zombies
@@ -69,6 +70,9 @@ class Slow:
     def doubted_since(self, _id: str) -> float:
         return 0.0
 
+    def partition_of(self, _id: str) -> int:
+        return 0
+
     def answered(self, _id: str) -> None:
         """Genesys says that it is gone."""
 
@@ -98,9 +102,10 @@ class Ledger(Slow):
     def write_gap(self, *_: object) -> str:
         return "lease"
 
-    def seeing(self, _shard: str) -> Ledger:
+    def seeing(self, topics: tuple[str, ...]) -> Sight:
         """One client sees all."""
-        return self
+        everything: Any = self
+        return Sight(everything, (Part(everything, topics),))
 
     def query_details(self, query: Mapping[str, Any]) -> AnalyticsPage:
         self._waiting.call()

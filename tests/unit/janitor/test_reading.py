@@ -14,7 +14,7 @@ from janitor.gaps.withheld import LEAST_WITHHELD, MOST_SHARE, WAIT_MS, Withheld
 from mirror.base.errors import GenesysError, GenesysUnavailable
 from mirror.base.thread_watch import unwatched
 from mirror.conversation.normaliser import Normaliser
-from mirror.fleet.gaps import Gap
+from mirror.fleet.gaps import READINGS, Gap
 from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsPage
 from mirror.redis.keys import Keys
@@ -66,10 +66,12 @@ class Stand:
         """A reading with a memory of its own, as another janitor's."""
         redis: Any = self.memory
         producer: Any = self.producer
+        sight = self.genesys.seeing(self.gap.topics)
         desk = Desk(
             client=redis,
             keys=KEYS,
-            genesys=self.genesys,
+            genesys=sight.genesys,
+            parts=sight.parts,
             producer=producer,
             normaliser=Normaliser(),
             unfinished=Unfinished(redis, KEYS),
@@ -315,6 +317,42 @@ def test_a_strange_answer_is_no_answer(raw: bytes) -> None:
     assert stand.told() <= {"c"}  # what analytics tells of it
 
 
+STRANGE = [b"<html>busy</html>", b'{"id":"another","participants":[]}', None]
+
+
+@pytest.mark.parametrize("raw", STRANGE, ids=["page", "another's", "404 of a gateway"])
+@pytest.mark.parametrize("many", [1, 30])
+def test_where_all_answers_are_strange_the_gap_stays_open(many: int, raw: bytes | None) -> None:
+    """A cache or a gateway answers, not Genesys: what analytics tells is produced, and however long
+    that lasts, nothing counts as read."""
+    stand = Stand()
+    for number in range(many):
+        stand.genesys.add(f"c{number}", NOON, NOON + MINUTE)
+        if raw is None:
+            stand.genesys.errors[f"c{number}"] = GenesysError("GET answers 404", status=404)
+        else:
+            stand.genesys.rest[f"c{number}"] = raw
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    for _ in range(2):
+        assert stand.read().unread.reasons() == {"strange": many}
+        assert stand.gap.read == 0
+        stand.memory.now_ms += WAIT_MS
+    assert len(stand.told()) == many
+
+
+def test_a_strange_answer_is_an_exception_where_genesys_answers_otherwise() -> None:
+    """It gives others in this reading, or what it gave before."""
+    stand = Stand()
+    for name in ("given", "strange"):
+        stand.genesys.add(name, NOON, NOON + MINUTE)
+    stand.genesys.rest["strange"] = b"<html>busy</html>"
+    assert stand.read().unread.errors() == ()
+    assert stand.gap.read == 2
+    stand.genesys.add("later", NOON, NOON + MINUTE)
+    stand.genesys.rest["later"] = b"<html>busy</html>"
+    assert stand.read().unread.errors() == ()
+
+
 def test_one_failure_does_not_stop_the_others() -> None:
     """It is tried again with the next attempt; several in a row are an outage."""
     stand = Stand()
@@ -500,6 +538,42 @@ def test_a_count_of_nothing_is_believed_at_once() -> None:
     stand = Stand(kind="snapshot")
     stand.genesys = Ending(0)
     assert stand.read().unread.errors() == ()
+
+
+def test_an_analytics_that_lists_nothing_at_all_is_believed_after_an_hour() -> None:
+    """It counts no conversation of these topics, and knows no other: it is unwell, or very late.
+    The reading that would fill the gap asks for any other."""
+    stand = Stand(readings=READINGS - 2)
+    assert stand.read().unread.errors() == ()
+    stand.change(readings=READINGS - 1)
+    assert stand.read().unread.reasons() == {"incomplete": 1}
+    stand.change(failing_since_ms=stand.memory.now_ms)
+    stand.memory.now_ms += WAIT_MS - 1
+    (error,) = stand.read().unread.errors()
+    assert "no conversation at all" in error
+    stand.memory.now_ms += 1
+    assert stand.read().unread.errors() == ()
+
+
+class Elsewhere(Genesys):
+    """Analytics lists conversations, but none of these topics."""
+
+    def query_details(self, query: Any) -> Any:
+        page = super().query_details(query)
+        return AnalyticsPage(None, 0) if "segmentFilters" in query else page
+
+
+def test_a_quiet_queue_is_believed_at_once_where_analytics_lists_others() -> None:
+    """At one call more; none where the queue lists a conversation of another time."""
+    stand = Stand(readings=READINGS - 1)
+    stand.genesys = Elsewhere()
+    stand.genesys.add("c", NOON)
+    assert stand.read().unread.errors() == ()
+    assert stand.genesys.queries == 3
+    stand = Stand(readings=READINGS - 1)
+    stand.genesys.add("c", NOON - DAY_MS, NOON - 23 * HOUR)
+    assert stand.read().unread.errors() == ()
+    assert stand.genesys.queries == 2
 
 
 class Repeating(Genesys):

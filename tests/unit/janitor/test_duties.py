@@ -1,0 +1,98 @@
+"""A janitor that verifies nothing says so (guarantee 12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from janitor.duties import Sweeping
+from janitor.zombies.sweep import AGAIN_MOST_SECONDS, GIVE_UP_AFTER, Sweep
+from mirror.base.errors import GenesysRefused
+from mirror.settings import Settings, load
+from tests.unit.janitor.fakes import refusal, unwell
+from tests.unit.janitor.test_failing import Stand
+
+INTERVAL = 60.0
+
+
+class Sweeps:
+    """Sweeps with given results, a minute apart."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.next = Sweep()
+        zombies: Any = self
+        self.sweeping = Sweeping(zombies, INTERVAL, lambda _: None, lambda: self.now)
+
+    def sweep(self) -> Sweep:
+        return self.next
+
+    def problem(self, **fields: Any) -> str:
+        """The problem of a round with such a sweep."""
+        self.now += INTERVAL
+        self.next = Sweep(**fields)
+        return self.sweeping.round().problem
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The defaults."""
+    return load({"GENESYS_CLIENT_ID": "a", "GENESYS_CLIENT_SECRET": "b"})
+
+
+def test_a_problem_lasts_until_a_sweep_works() -> None:
+    """What failed is put back: the next sweeps claim nothing, which proves nothing."""
+    sweeps = Sweeps()
+    assert sweeps.problem() == ""
+    assert sweeps.problem(claimed=3, failed=3, problem="refused") == "refused"
+    assert sweeps.problem() == "refused"
+    assert sweeps.problem(obstacle="away") == "the tracker is away; refused"
+    assert sweeps.problem(claimed=3, failed=1, error="an odd one") == ""
+    assert sweeps.problem() == ""
+
+
+def test_a_problem_of_conversations_that_ended_by_themselves_ends() -> None:
+    """They were due again, and nobody claimed them."""
+    sweeps = Sweeps()
+    assert sweeps.problem(claimed=1, failed=1, problem="refused")
+    sweeps.now += AGAIN_MOST_SECONDS
+    assert sweeps.problem()
+    assert sweeps.problem() == ""
+
+
+def test_an_analytics_that_refuses_us_is_a_problem(settings: Settings) -> None:
+    """The role has lost a right: nothing is verified."""
+
+    stand = Stand("c0", error=GenesysRefused("403: no right", status=403))
+    for number in range(2):
+        stand.add(f"c{number}")
+    assert stand.sweep(settings).problem == (
+        "2 overdue conversations cannot be verified: 403: no right"
+    )
+
+
+def test_a_rest_api_that_answers_nothing_is_a_problem(settings: Settings) -> None:
+    """It fails at each, or the sweep breaks off."""
+    stand = Stand()
+    stand.add("c", refusal())
+    assert "1 overdue conversation cannot be verified: GET answers 403" in (
+        stand.sweep(settings).problem
+    )
+    stand = Stand()
+    for number in range(2 * GIVE_UP_AFTER):
+        stand.add(f"c{number}", unwell())
+        stand.add(f"active{number}")
+        stand.genesys.add(f"active{number}", 0)
+    sweep = stand.sweep(settings)
+    assert sweep.active == sweep.failed == 2 * GIVE_UP_AFTER
+    assert "GET answers 500" in sweep.problem
+
+
+def test_an_odd_conversation_is_no_problem(settings: Settings) -> None:
+    """The others are verified."""
+    stand = Stand()
+    stand.add("a", unwell())
+    stand.add("b")
+    sweep = stand.sweep(settings)
+    assert (sweep.failed, sweep.finalised, sweep.problem) == (1, 1, "")
