@@ -86,7 +86,7 @@ class Held:
             self._settle([numbered for numbered in self._waiting if numbered.sequence not in gone])
         return gone
 
-    def replace(self, topic: str, partitions: int) -> None:
+    def repartition(self, topic: str, partitions: int) -> None:
         """Put a topic's records in the lanes for `partitions` partitions."""
         self._settle(
             [

@@ -208,7 +208,7 @@ class Spool:
             raise SpoolBroken(f"spool folder {self.folder}: a file was cut")
         self._sizes = sizes
 
-    def replace(self, topic: str, partitions: int, most: int) -> bool:
+    def repartition(self, topic: str, partitions: int, most: int) -> bool:
         """Move up to `most` records of a topic to the lanes for `partitions`. Returns whether all
         are moved.
 

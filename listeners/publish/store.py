@@ -210,7 +210,7 @@ class Store:
             self._inherited.remove(spool)
             self._close(spool)
 
-    def replace(self, topic: str, partitions: int, now: float) -> bool:
+    def repartition(self, topic: str, partitions: int, now: float) -> bool:
         """Move a topic's stored records to the lanes for `partitions`. Returns whether all are
         moved.
 
@@ -218,9 +218,9 @@ class Store:
         `SpoolError`.
         """
         self.commit(now)
-        self._held.replace(topic, partitions)
+        self._held.repartition(topic, partitions)
         for spool in (*self._inherited, self._own):
-            if not spool.replace(topic, partitions, MOVE_RECORDS):
+            if not spool.repartition(topic, partitions, MOVE_RECORDS):
                 return False
         return True
 
