@@ -16,7 +16,7 @@ import msgspec
 from coordinator.leader import Leader, Outcome, Rules
 from coordinator.plan.seats import Ledger, ledger
 from coordinator.plan.sight import Found
-from coordinator.store import Seen
+from coordinator.store import RedisState
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant
 
 ROUNDS: Final = 5
@@ -71,7 +71,7 @@ def _round(count: int) -> dict[str, float]:
 
 def _seen(
     leader: Leader, names: list[str], grants: Mapping[str, tuple[Grant, ...]], now: int
-) -> Seen:
+) -> RedisState:
     """Redis as listeners leave it that are as good as their word."""
     beats = {
         name: Beat(
@@ -96,7 +96,7 @@ def _seen(
         )
         for index, name in enumerate(names)
     }
-    return Seen(
+    return RedisState(
         beats=dict.fromkeys(names, now),
         listeners=beats,
         assignments={name: Assignment(1, mine) for name, mine in grants.items()},

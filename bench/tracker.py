@@ -27,9 +27,9 @@ import redis
 from confluent_kafka import Producer
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.fold import Seen
+from coordinator.tracker.fold import TrackedEvent
 from coordinator.tracker.service import BATCH, Tracker
-from coordinator.tracker.store import Store
+from coordinator.tracker.store import ConversationStore
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
@@ -107,7 +107,7 @@ def fold_rate(client: redis.Redis, events: int, encoding: str, partitions: int) 
     """Fold `events` in batches of the consumer's size, shared out over partitions; print rates."""
     values = interleaved(events, encoding)
     client.flushall()
-    store = Store(client, Keys("bench"), "t")
+    store = ConversationStore(client, Keys("bench"), "t")
     offsets = [0] * partitions
     size = BATCH // partitions
     redis_before = redis_cpu(client)
@@ -139,7 +139,7 @@ def whole_tracker(client: redis.Redis, url: str, events: int, folder: Path) -> N
             {"bootstrap.servers": cluster.bootstrap_servers, "linger.ms": 20, "acks": "all"}
         )
         for value in values:
-            conversation = msgspec.json.decode(value, type=Seen).conversation_id
+            conversation = msgspec.json.decode(value, type=TrackedEvent).conversation_id
             while True:
                 try:
                     producer.produce(topic, value, conversation)

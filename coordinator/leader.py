@@ -21,12 +21,12 @@ from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
-from coordinator.plan.moves import Change, Situation
+from coordinator.plan.moves import SeatChange, Situation
 from coordinator.plan.refusals import Refusals
 from coordinator.plan.seats import Ledger, Records
 from coordinator.plan.sight import Found
 from coordinator.plan.target import Target, allowed
-from coordinator.store import Seen
+from coordinator.store import RedisState
 from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import REBALANCE
 from mirror.fleet.words import Grant, Shard, seat_name, seat_of
@@ -67,7 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
     grants: Mapping[str, tuple[Grant, ...]]
     rejected: Mapping[str, str]
     gaps: Sequence[Gap]
-    changes: Sequence[Change]
+    changes: Sequence[SeatChange]
     used_released: Sequence[str]
     done_commands: Sequence[str]
     unassigned: Mapping[Seat, str]
@@ -135,7 +135,7 @@ class Leader:
 
     def step(
         self,
-        seen: Seen,
+        seen: RedisState,
         found: Found | None,
         now_ms: int,
         permissions: str = "",
@@ -189,7 +189,7 @@ class Leader:
             unhealthy,
             rebalance=REBALANCE in seen.commands,
         )
-        changes: list[Change] = []
+        changes: list[SeatChange] = []
         if self._settled(now_ms):
             situation = Situation(
                 now_ms=now_ms,
@@ -258,7 +258,7 @@ class Leader:
             ),
         )
 
-    def _on_this_clock(self, seen: Seen, now_ms: int, *, begun: bool) -> Seen:
+    def _on_this_clock(self, seen: RedisState, now_ms: int, *, begun: bool) -> RedisState:
         """Move all times back if Redis' clock went back, and tell old beats from new ones."""
         stored = _Stored(self.coverage, self.seats, self._passed_ms) if begun else None
         step = self._clock.look(now_ms, seen.beats, stored)
@@ -314,7 +314,7 @@ class Leader:
         )
         return cut.changed | cut.removed
 
-    def _heard_all(self, seen: Seen, now_ms: int) -> bool:
+    def _heard_all(self, seen: RedisState, now_ms: int) -> bool:
         """Whether Redis has the shards of all channels, or the listeners had a whole lease to store
         them. To cut new shards before that would change the topics of every channel."""
         held = {channel.shard for beat in seen.listeners.values() for channel in beat.channels}

@@ -21,7 +21,7 @@ from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed
 from coordinator.plan.seats import Ledger
 from coordinator.plan.sight import recalled
-from coordinator.store import Seen, Store
+from coordinator.store import FleetStore, RedisState
 from mirror.base.errors import RedisUnavailable
 from mirror.base.health import Health
 from mirror.base.log import logger
@@ -65,7 +65,7 @@ class Passes:
         self._also = also
         self._log = logger("coordinator")
         self.leadership = Leadership(client, keys, name, settings.lease)
-        self._store = Store(client, keys)
+        self._store = FleetStore(client, keys)
         self.leader = Leader(
             Rules(
                 replicas=settings.replicas,
@@ -194,7 +194,7 @@ class Passes:
         if outcome is not None:
             self._tell(outcome, time.monotonic() - started)
 
-    def _writes(self, outcome: Outcome, seen: Seen, now_ms: int) -> list[Write]:
+    def _writes(self, outcome: Outcome, seen: RedisState, now_ms: int) -> list[Write]:
         """The writes of a pass, except gaps and coverage."""
         store = self._store
         return [

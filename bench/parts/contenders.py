@@ -33,7 +33,7 @@ from confluent_kafka import Producer
 
 from listeners import gc_tuning as collector
 from listeners.channels.channel import Channel
-from listeners.channels.session import Held, Session, Step
+from listeners.channels.session import HeldSeat, Session, Step
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
@@ -196,7 +196,7 @@ def _open(loop: Loop, session: Session, connection: Connection, number: int, uri
     channel = Channel(grant, (), time.monotonic(), holder="bench", silence=3600.0, rng=Random(1))
     channel.handle = Handle(f"streaming-0-{number}", uri)
     channel.phase = "connecting"
-    session.seats[grant.seat] = Held(channel)
+    session.seats[grant.seat] = HeldSeat(channel)
     loop.opened(channel, connection, 0)
     channel.phase = "live"
 

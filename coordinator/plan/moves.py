@@ -46,7 +46,7 @@ class SuccessorRequest(msgspec.Struct, frozen=True):
     urgent: bool = False
 
 
-class Change(msgspec.Struct, frozen=True):
+class SeatChange(msgspec.Struct, frozen=True):
     """A change of a seat, for the log: `granted`, `moving`, `moved`, `abandoned`, `revoked`."""
 
     seat: Seat
@@ -104,9 +104,9 @@ def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place
     return {} if trying else dict(list(found.items())[:1])
 
 
-def advance(seats: Records, situation: Situation) -> list[Change]:
+def advance(seats: Records, situation: Situation) -> list[SeatChange]:
     """Bring `seats` one step nearer to the wanted state. Returns the changes."""
-    changes: list[Change] = []
+    changes: list[SeatChange] = []
     for seat in sorted(seats):
         _settle(seats[seat], situation, changes)
         _spare_blind(seats, seats[seat], situation, changes)
@@ -131,7 +131,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     return changes
 
 
-def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> None:
+def _settle(record: SeatRecord, situation: Situation, changes: list[SeatChange]) -> None:
     """Remove dead holders; let successors take over, or abandon them."""
     current, successor = record.current, record.next
     if successor is not None and successor.listener not in situation.alive:
@@ -161,7 +161,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
 
 
 def _spare_blind(
-    seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
+    seats: Records, record: SeatRecord, situation: Situation, changes: list[SeatChange]
 ) -> None:
     """Revoke the grant of a seat whose client may not see the shard, if another replica serves.
     Genesys refuses the topics to that client, so the channel is useless."""
@@ -216,7 +216,7 @@ def _free_place(
     )
 
 
-def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
+def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> SeatChange:
     """Grant a seat without a holder, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
@@ -257,7 +257,7 @@ def _succeed(
     request: SuccessorRequest,
     situation: Situation,
     budget: _Budget,
-) -> Change | None:
+) -> SeatChange | None:
     """Grant a successor for a held seat, if the rules allow it now."""
     place = situation.wanted.places[record.seat]
     current, successor = record.current, record.next
@@ -319,5 +319,5 @@ class _Budget:
         return self._used[client] < self._limits.get(client, 0)
 
 
-def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> Change:
-    return Change(record.seat, kind, holding.listener, holding.epoch, reason)
+def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> SeatChange:
+    return SeatChange(record.seat, kind, holding.listener, holding.epoch, reason)

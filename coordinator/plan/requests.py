@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from coordinator.plan import moves
 from coordinator.plan.assignment import Seat
 from coordinator.plan.coverage import Key
-from coordinator.plan.moves import Change, SuccessorRequest
+from coordinator.plan.moves import SeatChange, SuccessorRequest
 from coordinator.plan.seats import Records
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
 from mirror.fleet.words import Beat, seat_name, seat_of
@@ -54,7 +54,10 @@ def successors(
 
 
 def done(
-    seats: Records, commands: Collection[str], beating: Collection[str], changes: Sequence[Change]
+    seats: Records,
+    commands: Collection[str],
+    beating: Collection[str],
+    changes: Sequence[SeatChange],
 ) -> list[str]:
     """Commands that were carried out, or can never be carried out."""
     moving = {seat_name(*change.seat) for change in changes if change.kind == "moving"}

@@ -33,7 +33,7 @@ from confluent_kafka import (
 
 from coordinator.tracker.batch import changes, read
 from coordinator.tracker.lag import Lag
-from coordinator.tracker.store import Store
+from coordinator.tracker.store import ConversationStore
 from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
 from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.base.log import logger
@@ -86,7 +86,7 @@ class Tracker:
         self._topic = settings.topic
         self._redis = client or connect(settings)
         self._keys = Keys(settings.namespace)
-        self._store = Store(self._redis, self._keys, settings.topic)
+        self._store = ConversationStore(self._redis, self._keys, settings.topic)
         self._log = logger("coordinator.tracker")
         self._group = f"{settings.kafka.prefix}mirror-{settings.namespace}-tracker"
         self._vitals = Vitals(self._group, time.monotonic())

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import redis
 
-from coordinator.tracker.batch import Change
+from coordinator.tracker.batch import ConversationChange
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.redis.scripts import script
@@ -20,7 +20,7 @@ from mirror.redis.scripts import script
 ENDED_KEPT_SECONDS: Final = 900
 
 
-class Store:
+class ConversationStore:
     """The tracker's reads and writes in Redis."""
 
     def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
@@ -43,7 +43,7 @@ class Store:
         partition: int,
         expected: str,
         following: int,
-        changes: Sequence[Change],
+        changes: Sequence[ConversationChange],
         *,
         behind: bool,
     ) -> bool:

@@ -49,7 +49,7 @@ LAST_LINGER_SECONDS: Final = 0.5
 MOST_MISSED: Final = 1_000
 
 
-class Held(msgspec.Struct):
+class HeldSeat(msgspec.Struct):
     """The channels of a seat."""
 
     current: Channel
@@ -73,7 +73,7 @@ class Session:
         self.missed: list[Missed] = []  # not filed yet
         self._listener = listener
         self._opened = 0
-        self.seats: dict[Seat, Held] = {}
+        self.seats: dict[Seat, HeldSeat] = {}
         self.retiring: list[Channel] = []
         self.version = 0
         self.draining = False
@@ -185,7 +185,7 @@ class Session:
         held = self.seats.get(grant.seat)
         if held is None:
             channel = self._open(grant, shard, now)
-            self.seats[grant.seat] = Held(channel, missing=grant.seat in self._left)
+            self.seats[grant.seat] = HeldSeat(channel, missing=grant.seat in self._left)
             return []
         steps: list[Step] = []
         newest = held.successor or held.current

@@ -30,7 +30,7 @@ class Source(Protocol):
         """Forget records, by lane: Kafka has them."""
 
 
-class Held:
+class HeldRecords:
     """Records that wait in memory, in order."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Held:
 class Merged:
     """A spool and memory merged in sequence: records taken back last may be the oldest."""
 
-    def __init__(self, spool: Spool, held: Held) -> None:
+    def __init__(self, spool: Spool, held: HeldRecords) -> None:
         self.spool = spool
         self._held = held
 

@@ -27,7 +27,14 @@ from typing import Final, NamedTuple
 from listeners.counters import Counters
 from listeners.publish import extent
 from listeners.publish.extent import Lost
-from listeners.publish.held import HELD_BYTES, HELD_RECORDS, Held, Merged, Source, placed_anew
+from listeners.publish.held import (
+    HELD_BYTES,
+    HELD_RECORDS,
+    HeldRecords,
+    Merged,
+    Source,
+    placed_anew,
+)
 from listeners.publish.lanes import Lane, lane_of
 from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
@@ -81,7 +88,7 @@ class Store:
         self._acknowledged: dict[Lane, int] = {}  # not removed yet
         self._hand: list[Numbered] = []  # being written
         self._settled = (0, 0)  # records in memory and on disk, at the last consistent moment
-        self._held = Held()
+        self._held = HeldRecords()
         self._problem = ""  # why the disk refuses
         self._committed_at = now
         self._ask_at = now

@@ -17,7 +17,7 @@ MODULE: Final = "interaction_mirror_native"
 API: Final = 2  # the version of the interface
 
 
-class Reader(Protocol):
+class NativeReader(Protocol):
     """The native reader. All its methods belong to one thread."""
 
     failures: int

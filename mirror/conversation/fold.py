@@ -42,7 +42,7 @@ _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
 _PARKED: Final = "parked"
 
-Place = tuple[str, int]  # when a hold or park began, and _BEGAN or _OVER
+SpellPlace = tuple[str, int]  # when a hold or park began, and _BEGAN or _OVER
 
 
 class LegView(msgspec.Struct, kw_only=True):
@@ -76,8 +76,8 @@ class LegView(msgspec.Struct, kw_only=True):
     acw_ended_at: str | None = None
     wrapup_code: str | None = None
     rank: int = 0
-    last_hold: Place = ("", 0)
-    last_park: Place = ("", 0)
+    last_hold: SpellPlace = ("", 0)
+    last_park: SpellPlace = ("", 0)
     told_at: str = ""  # when its hold or park was last read
     role_at: str = ""  # when its role was last read
     coded_at: str = ""  # when the last wrap-up code was saved, if Genesys said so

@@ -13,7 +13,7 @@ from mirror.base.units import duration, show_duration, size
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
 from mirror.settings.model import OAuthClient, RegistrySettings, Settings
-from mirror.settings.reader import Reader
+from mirror.settings.reader import SettingsReader
 from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
 from mirror.settings.unread import unread
@@ -40,7 +40,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises `SettingsError` for the first setting that does not parse or contradicts another.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = SettingsReader(os.environ if environ is None else environ)
     parse, text = reader.parse, reader.text
     region = parse("GENESYS_REGION", "mypurecloud.com", values.region)
     api_url = parse("GENESYS_API_URL", "", values.base_url)
@@ -135,16 +135,16 @@ def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]
 
     Raises `SettingsError` if the settings of the address do not parse.
     """
-    reader = Reader(environ)
+    reader = SettingsReader(environ)
     hosts = _metrics_hosts(reader)
     return tuple(LOOPBACK.get(host, host) for host in hosts), _metrics_port(reader)
 
 
-def _metrics_hosts(reader: Reader) -> tuple[str, ...]:
+def _metrics_hosts(reader: SettingsReader) -> tuple[str, ...]:
     return reader.parse("MIRROR_METRICS_HOST", ALL_ADDRESSES, values.listen_hosts)
 
 
-def _metrics_port(reader: Reader) -> int:
+def _metrics_port(reader: SettingsReader) -> int:
     """The port for metrics. Processes that share an environment each add their own offset."""
     port = reader.parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535))
     offset = reader.parse("MIRROR_METRICS_OFFSET", "0", values.between(0, MAX_METRICS_OFFSET))
@@ -158,7 +158,7 @@ def _metrics_port(reader: Reader) -> int:
     return port + offset
 
 
-def _dashboard_port(reader: Reader) -> int:
+def _dashboard_port(reader: SettingsReader) -> int:
     """`MIRROR_DASHBOARD_PORT`, or the platform's `PORT`."""
     name, form, default = "MIRROR_DASHBOARD_PORT", values.between(0, 65_535), "8080"
     if reader.text("PORT") and not reader.text(name):
@@ -176,7 +176,7 @@ def _login_url(api_url: str, region: str) -> str:
     return api_url.replace("//api.", "//login.", 1)
 
 
-def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
+def _oauth_clients(reader: SettingsReader) -> tuple[OAuthClient, ...]:
     several = reader.parse("GENESYS_CLIENTS", "", values.clients)
     client_id = reader.parse("GENESYS_CLIENT_ID", "", values.word)
     secret = reader.parse("GENESYS_CLIENT_SECRET", "", values.word)
@@ -190,7 +190,7 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
     return (OAuthClient(client_id, secret),) if client_id else ()
 
 
-def _topics(reader: Reader, prefix: str) -> dict[str, str]:
+def _topics(reader: SettingsReader, prefix: str) -> dict[str, str]:
     """Variable → its topic. Two alike would mix what consumers and the projector keep apart."""
     found: dict[str, str] = {}
     for name, default in TOPICS.items():
@@ -204,7 +204,7 @@ def _topics(reader: Reader, prefix: str) -> dict[str, str]:
     return found
 
 
-def _native(reader: Reader, pii: str) -> str:
+def _native(reader: SettingsReader, pii: str) -> str:
     """Read `MIRROR_NATIVE`. The native reader does not handle personal fields."""
     mode = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
     if pii == "drop" or mode == "off":
@@ -217,7 +217,7 @@ def _native(reader: Reader, pii: str) -> str:
     return "off"
 
 
-def _registry(reader: Reader, encoding: str) -> RegistrySettings | None:
+def _registry(reader: SettingsReader, encoding: str) -> RegistrySettings | None:
     url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
     key = reader.parse("SCHEMA_REGISTRY_KEY", "", values.line)
     secret = reader.parse("SCHEMA_REGISTRY_SECRET", "", values.line)

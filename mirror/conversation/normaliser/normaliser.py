@@ -13,7 +13,7 @@ import msgspec
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, Origin
 from mirror.conversation.normaliser.agents import AgentFrame, agent_events
-from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
+from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
 from mirror.conversation.normaliser.bodies import (
     Body,
     CutBody,
@@ -120,7 +120,7 @@ class Normaliser:
         participant_type = Participant if personal is None else PersonalParticipant
         self._participant = msgspec.json.Decoder(participant_type).decode
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
-        self._analytics = msgspec.json.Decoder(AnalyticsConversation)
+        self._analytics = msgspec.json.Decoder(AnalyticsBody)
         self.interruptions = 0
 
     def interrupted(self) -> None:
@@ -268,7 +268,7 @@ class Normaliser:
             _check(raw, BODY_TIMES)
             shown = self._analytics.decode(raw)
         except _UNREADABLE as error:
-            salvaged = _salvage(raw, AnalyticsConversation, error)
+            salvaged = _salvage(raw, AnalyticsBody, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             shown, problem = salvaged

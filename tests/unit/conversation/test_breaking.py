@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
-from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
+from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
 from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_LEGS, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
@@ -412,7 +412,7 @@ def test_a_session_of_analytics_costs_the_same_among_many() -> None:
     """No list of the sessions before is copied for each."""
     sessions = [{"sessionId": f"l-{number}", "mediaType": "voice"} for number in range(60_000)]
     body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": sessions}]}
-    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsConversation)
+    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsBody)
     began = time.process_time()
     person = (body_of(found)[0].participants or [])[0]
     assert time.process_time() - began < QUICK_SECONDS

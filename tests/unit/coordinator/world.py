@@ -38,7 +38,7 @@ from coordinator.plan.assignment import usable
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.seats import Ledger, ledger
 from coordinator.plan.sight import Found
-from coordinator.store import Seen
+from coordinator.store import RedisState
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard
 
 PASS_MS = 30_000
@@ -285,7 +285,7 @@ class World:
         for listener in list(self.listeners.values()):
             if listener.paused_until <= self.now and listener.next_beat <= self.now:
                 self.beat(listener)
-        seen = Seen(
+        seen = RedisState(
             beats=dict(self.beats),
             listeners=dict(self.documents),
             assignments=dict(self.assignments),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from coordinator.tracker.fold import Seen, fold
+from coordinator.tracker.fold import TrackedEvent, fold
 from janitor.gaps.answers import ask, judge
 from janitor.zombies.doubt import contradicts
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
@@ -54,7 +54,7 @@ def tracked(events: list[Event]) -> Tracked:
     """The tracker's view of these events."""
     view: Tracked | None = None
     for event in events:
-        view = fold(view, msgspec.convert(msgspec.to_builtins(event), Seen))
+        view = fold(view, msgspec.convert(msgspec.to_builtins(event), TrackedEvent))
     assert view is not None
     return view
 
