@@ -23,7 +23,7 @@ from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
 from coordinator.plan.moves import SeatChange, Situation
 from coordinator.plan.refusals import Refusals
-from coordinator.plan.seats import Ledger, Records
+from coordinator.plan.seats import Records, StoredSeats
 from coordinator.plan.sight import Found
 from coordinator.plan.target import Target, allowed
 from coordinator.store import RedisState
@@ -102,7 +102,7 @@ class Leader:
     def begin(
         self,
         shards: dict[str, Shard],
-        ledger: Ledger,
+        stored: StoredSeats,
         cover: dict[str, ShardCoverage],
         departed: Mapping[str, int] | None = None,
         passed_ms: int | None = None,
@@ -110,7 +110,7 @@ class Leader:
         """Take over from the last leader, from its state in Redis. `passed_ms`: the Redis time of
         its last pass."""
         self._passed_ms = passed_ms or 0
-        self.follow(shards, ledger, cover)
+        self.follow(shards, stored, cover)
         self.departed.recall(departed or {})
         self._cut_for = None
         self._refusals.recall(self.shards)
@@ -119,15 +119,15 @@ class Leader:
         self._target.forget()
 
     def follow(
-        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+        self, shards: dict[str, Shard], stored: StoredSeats, cover: dict[str, ShardCoverage]
     ) -> None:
         """Learn the state in Redis while another coordinator leads.
 
         What Redis lost is kept in memory. A leader stores shards before their seats, so if Redis
         has seats, it has all shards.
         """
-        self.shards = shards if ledger.seats else _joined(shards, self.shards)
-        self.seats = seats.records(ledger) if ledger.seats else self.seats
+        self.shards = shards if stored.seats else _joined(shards, self.shards)
+        self.seats = seats.records(stored) if stored.seats else self.seats
         known = {**self.coverage, **cover}
         self.coverage = {
             shard_id: entry for shard_id, entry in known.items() if shard_id in self.shards

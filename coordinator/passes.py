@@ -19,7 +19,7 @@ from coordinator.leader import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed
-from coordinator.plan.seats import Ledger
+from coordinator.plan.seats import StoredSeats
 from coordinator.plan.sight import recalled
 from coordinator.store import FleetStore, RedisState
 from mirror.base.errors import RedisUnavailable
@@ -144,11 +144,11 @@ class Passes:
             self._filed.look(self._store.gaps(self._filed))
             self._follow_due = time.monotonic() + FOLLOW_SECONDS
 
-    def _stored(self) -> tuple[dict[str, Shard], Ledger, dict[str, ShardCoverage]]:
+    def _stored(self) -> tuple[dict[str, Shard], StoredSeats, dict[str, ShardCoverage]]:
         """The last leader's stored state. The coverage is read first: its gaps are filed."""
         store = self._store
         coverage = store.coverage()
-        return store.shards(self.leader.shards), store.ledger(), coverage
+        return store.shards(self.leader.shards), store.seats(), coverage
 
     def _pass(self, now_ms: int) -> None:
         started = time.monotonic()

@@ -16,7 +16,7 @@ from coordinator.election import Write
 from coordinator.naming import Called, name_changes
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed, LedgerView
-from coordinator.plan.seats import Ledger, Records, ledger
+from coordinator.plan.seats import Records, StoredSeats, stored_seats
 from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.gaps import decode as decode_gap
 from mirror.fleet.names import FAMILIES, read_names
@@ -32,7 +32,7 @@ T = TypeVar("T")
 FORGOTTEN_MS: Final = 10 * 60 * 1000
 
 _encode = msgspec.json.encode
-_ledger = msgspec.json.Decoder(Ledger).decode
+_stored_seats = msgspec.json.Decoder(StoredSeats).decode
 _released = msgspec.json.Decoder(Released).decode
 _departed = msgspec.json.Decoder(dict[str, int]).decode
 _coverage = msgspec.json.Decoder(ShardCoverage).decode
@@ -122,11 +122,11 @@ class FleetStore:
             }
             return kept | self._documents(sorted(epochs.keys() - kept), self._keys.shard, Shard)
 
-    def ledger(self) -> Ledger:
+    def seats(self) -> StoredSeats:
         """The seats as the last leader stored them."""
         with explained():
             text: Any = self._redis.get(self._keys.seats)
-        return readable(_ledger, text, self._keys.seats) or Ledger()
+        return readable(_stored_seats, text, self._keys.seats) or StoredSeats()
 
     def coverage(self) -> dict[str, ShardCoverage]:
         """The coverage as the last leader stored it."""
@@ -196,7 +196,7 @@ class FleetStore:
 
     def seat_writes(self, seats: Records, seen: RedisState) -> list[Write]:
         """Write the seats, if they differ from the stored ones."""
-        text = _encode(ledger(seats)).decode()
+        text = _encode(stored_seats(seats)).decode()
         return [] if text == seen.seats else [Write("SET", self._keys.seats, (text,))]
 
     def assignment_writes(

@@ -61,7 +61,7 @@ class SeatRecord(msgspec.Struct):
             yield self.next
 
 
-class Ledger(msgspec.Struct):
+class StoredSeats(msgspec.Struct):
     """All seats, as stored in Redis."""
 
     seats: list[SeatRecord] = []
@@ -70,14 +70,14 @@ class Ledger(msgspec.Struct):
 Records = dict[Seat, SeatRecord]
 
 
-def records(ledger: Ledger) -> Records:
-    """The seats of a stored ledger, by seat."""
-    return {record.seat: record for record in ledger.seats}
+def records(stored: StoredSeats) -> Records:
+    """The stored seats, by seat."""
+    return {record.seat: record for record in stored.seats}
 
 
-def ledger(seats: Records) -> Ledger:
+def stored_seats(seats: Records) -> StoredSeats:
     """The seats in a stable order, ready to be stored."""
-    return Ledger([seats[seat] for seat in sorted(seats)])
+    return StoredSeats([seats[seat] for seat in sorted(seats)])
 
 
 def note_reports(

@@ -21,7 +21,7 @@ from tests.unit.coordinator.world import (
     PASS_MS,
     Listener,
     World,
-    ledger_of,
+    seats_of,
 )
 
 IN_CI = os.environ.get("CI") == "true"
@@ -256,7 +256,7 @@ def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
     known = dict(world.leader.coverage)
     lost = min(known)
     cover = {known_id: entry for known_id, entry in known.items() if known_id != lost}
-    world.leader.follow(dict(world.shards), ledger_of(world.stored), cover)
+    world.leader.follow(dict(world.shards), seats_of(world.stored), cover)
     assert world.leader.coverage == known
 
 

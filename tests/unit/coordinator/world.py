@@ -36,7 +36,7 @@ import msgspec
 from coordinator.leader import PATIENCE_BEATS, Leader, Outcome, Rules
 from coordinator.plan.assignment import usable
 from coordinator.plan.coverage import ShardCoverage
-from coordinator.plan.seats import Ledger, ledger
+from coordinator.plan.seats import StoredSeats, stored_seats
 from coordinator.plan.sight import Found
 from coordinator.store import RedisState
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard
@@ -55,7 +55,7 @@ NOTICE_MS = 4 * HEARTBEAT_MS
 DARK_MS = LEASE_MS + PATIENCE_BEATS * HEARTBEAT_MS + 2 * NOTICE_MS + 2 * OPENING_MS
 NEVER_MS = 10**15
 
-ledger_of = msgspec.json.Decoder(Ledger).decode
+seats_of = msgspec.json.Decoder(StoredSeats).decode
 coverage_of = msgspec.json.Decoder(dict[str, ShardCoverage]).decode
 
 Key = tuple[str, str, int]
@@ -185,12 +185,12 @@ class World:
         self.begin()
 
     def begin(self) -> None:
-        stored = ledger_of(self.stored), coverage_of(self.coverage)
+        stored = seats_of(self.stored), coverage_of(self.coverage)
         self.leader.begin(dict(self.shards), *stored, self.departed, self.passed)
 
     def told(self, follower: Leader) -> None:
         """`follower` reads what the leader stored."""
-        follower.follow(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
+        follower.follow(dict(self.shards), seats_of(self.stored), coverage_of(self.coverage))
 
     def return_early(self) -> None:
         """Some listeners beat before anybody leads: Redis has their shards, and no others."""
@@ -302,7 +302,7 @@ class World:
         for shard in self.shards.keys() - outcome.shards.keys():
             self.retired[shard] = self.highest_epoch(shard)
         self.shards = dict(outcome.shards)
-        self.stored = msgspec.json.encode(ledger(self.leader.seats))
+        self.stored = msgspec.json.encode(stored_seats(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
         for gap in outcome.gaps:
             real = gap.from_ms + self.behind, gap.to_ms + self.behind
