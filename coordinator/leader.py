@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 
 from coordinator.plan import coverage, moves, problems, requests, seats, sharding
-from coordinator.plan.assignment import Seat
 from coordinator.plan.clock import UNKNOWN, RedisClock, moved_back
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
@@ -29,7 +28,7 @@ from coordinator.plan.target import Target, allowed
 from coordinator.store import RedisState
 from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import REBALANCE
-from mirror.fleet.words import Grant, Shard, seat_name, seat_of
+from mirror.fleet.words import Grant, Seat, Shard, seat_of
 
 # A channel that is not live after this many beats gets a successor, if possible elsewhere, and a
 # successor that is not live after this many beats is given up.
@@ -233,9 +232,7 @@ class Leader:
                     self.coverage, self.shards, intervals
                 ).items()
             }
-        held = {
-            seat_name(*record.seat) for record in self.seats.values() if record.current is not None
-        }
+        held = {record.seat.name for record in self.seats.values() if record.current is not None}
         return Outcome(
             shards=self.shards,
             grants=seats.grants(self.seats, self.shards, deafness.doubted()),

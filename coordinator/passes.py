@@ -27,7 +27,7 @@ from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.base.units import counted
 from mirror.fleet.gaps import Gap
-from mirror.fleet.words import Shard, seat_name
+from mirror.fleet.words import Shard
 from mirror.genesys.topics import USER_TOPIC
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -212,7 +212,7 @@ class Passes:
             self._log.info(
                 "seat_changed",
                 change=change.kind,
-                seat=seat_name(*change.seat),
+                seat=change.seat.name,
                 listener=change.listener,
                 epoch=change.epoch,
                 reason=change.reason,
@@ -229,7 +229,7 @@ class Passes:
             self._log.info(
                 "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
             )
-        seats_unassigned = {seat_name(*seat): reason for seat, reason in outcome.unassigned.items()}
+        seats_unassigned = {seat.name: reason for seat, reason in outcome.unassigned.items()}
         if seats_unassigned != self._told_unassigned:
             self._told_unassigned = seats_unassigned
             self._log.warning(

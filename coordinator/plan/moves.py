@@ -29,9 +29,9 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.assignment import Place, Placement
 from coordinator.plan.seats import Holding, Records, SeatRecord
-from mirror.fleet.words import Released
+from mirror.fleet.words import Released, Seat
 
 MAX_MOVES: Final = 40
 UNHEALTHY: Final = "its channel does not come to live"
@@ -114,7 +114,7 @@ def advance(seats: Records, situation: Situation) -> list[SeatChange]:
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
     budget = _Budget(seats, situation.limits)
-    for seat in sorted(wanted, key=lambda key: (key[1], key[0])):
+    for seat in sorted(wanted, key=lambda seat: (seat.replica, seat.shard)):
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
             place = _free_place(seats, record, wanted, budget)
@@ -244,7 +244,7 @@ def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Successor
         elif seat in situation.requests:
             requests[seat] = situation.requests[seat]
         elif current.place != place and not situation.unheard:
-            if _is_blind(current, seat[0], situation):
+            if _is_blind(current, seat.shard, situation):
                 requests[seat] = SuccessorRequest(BLIND, urgent=True)
             else:
                 requests[seat] = SuccessorRequest("it is better there")

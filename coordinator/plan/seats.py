@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from coordinator.plan.assignment import Place, Seat
-from coordinator.plan.coverage import Key
-from mirror.fleet.words import Beat, ChannelReport, Grant, Shard
+from coordinator.plan.assignment import Place
+from coordinator.plan.coverage import ChannelKey
+from mirror.fleet.words import Beat, ChannelReport, Grant, Seat, Shard
 from mirror.genesys.handles import Handle
 
 SERVING = frozenset({"live", "rotating"})
@@ -50,8 +50,8 @@ class SeatRecord(msgspec.Struct):
 
     @property
     def seat(self) -> Seat:
-        """The key of the seat: (shard, replica)."""
-        return (self.shard, self.replica)
+        """The key of the seat."""
+        return Seat(self.shard, self.replica)
 
     def holdings(self) -> Iterator[Holding]:
         """The holdings of the seat, the serving one first."""
@@ -93,7 +93,7 @@ def note_reports(
     reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
     for listener in sorted(living & beats.keys()):
         for report in beats[listener].channels:
-            reports.setdefault((report.shard, report.replica), []).append((listener, report))
+            reports.setdefault(report.seat, []).append((listener, report))
     for seat, said in reports.items():
         record = seats.get(seat)
         if record is None:
@@ -139,24 +139,24 @@ def _noted(
 
 
 def grants(
-    seats: Records, shards: Mapping[str, Shard], doubted: Mapping[Key, int]
+    seats: Records, shards: Mapping[str, Shard], doubted: Mapping[ChannelKey, int]
 ) -> dict[str, tuple[Grant, ...]]:
     """Listener → its grants. Of two holdings of one listener only the newer is granted: the
     listener itself keeps the older channel until the newer one is live. Grants of `doubted`
     channels carry the start of the doubt."""
     result: dict[str, dict[Seat, Grant]] = {}
     for seat in sorted(seats):
-        shard = shards.get(seat[0])
+        shard = shards.get(seat.shard)
         if shard is None:
             continue
         for holding in seats[seat].holdings():
             result.setdefault(holding.listener, {})[seat] = Grant(
-                shard=seat[0],
-                replica=seat[1],
+                shard=seat.shard,
+                replica=seat.replica,
                 epoch=holding.epoch,
                 client=holding.client,
                 shard_epoch=shard.epoch,
                 handle=holding.handle,
-                doubted_ms=doubted.get((holding.listener, *seat, holding.epoch), 0),
+                doubted_ms=doubted.get(ChannelKey(holding.listener, seat, holding.epoch), 0),
             )
     return {listener: tuple(mine.values()) for listener, mine in result.items()}

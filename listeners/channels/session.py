@@ -32,9 +32,8 @@ from listeners.channels.actions import Action
 from listeners.channels.channel import Channel
 from listeners.channels.topic_list import Missed
 from listeners.channels.upkeep import COMPARE_SECONDS
-from mirror.fleet.words import Assignment, ChannelReport, Grant, Shard
+from mirror.fleet.words import Assignment, ChannelReport, Grant, Seat, Shard
 
-Seat = tuple[str, str]
 Step = tuple[Channel, Action]
 
 # Genesys gives about a minute after `socket_closing`; a leader that lives grants within a beat or
@@ -168,15 +167,15 @@ class Session:
 
     def reports(self, now: float, kept_until: float) -> tuple[ChannelReport, ...]:
         """One report for each epoch of a seat: of the serving channel, else of the opening one."""
-        reports: dict[tuple[str, str, int], ChannelReport] = {}
+        reports: dict[tuple[Seat, int], ChannelReport] = {}
         for channel in self.retiring:
             report = channel.report(now, kept_until)
-            reports[(report.shard, report.replica, report.epoch)] = report
+            reports[report.seat, report.epoch] = report
         for held in self.seats.values():
             for serving in (held.successor, held.current):
                 if serving is not None:
                     report = serving.report(now, kept_until)
-                    reports[(report.shard, report.replica, report.epoch)] = report
+                    reports[report.seat, report.epoch] = report
         return tuple(reports.values())
 
     # -- steps -----------------------------------------------------------------------------------

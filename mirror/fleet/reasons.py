@@ -21,8 +21,6 @@ from mirror.fleet.workers import (
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
 
-Seat = tuple[str, str]
-
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
     """Shard → the last error of its channels, as live listeners report it."""

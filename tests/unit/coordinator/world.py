@@ -39,7 +39,7 @@ from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.seats import StoredSeats, stored_seats
 from coordinator.plan.sight import Found
 from coordinator.store import RedisState
-from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Seat, Shard
 
 PASS_MS = 30_000
 HEARTBEAT_MS = 60_000
@@ -78,7 +78,7 @@ class Listener:
         self.channels: dict[Key, Channel] = {}
         self.version = 0
         self.shards: dict[str, Shard] = {}
-        self.granted: dict[tuple[str, str], int] = {}
+        self.granted: dict[Seat, int] = {}
         self.told_live: dict[Key, int] = {}  # channel → when a beat first said that it is live
         self.paused_until = 0
         self.draining = False
@@ -180,7 +180,7 @@ class World:
             self.unseen.clear()
             if self.behind:  # nor the epochs of channels that are closed
                 for listener in self.listeners.values():
-                    opened = {key[:2]: key[2] for key in sorted(listener.channels)}
+                    opened = {Seat(*key[:2]): key[2] for key in sorted(listener.channels)}
                     listener.granted = opened
         self.begin()
 
