@@ -38,6 +38,7 @@ from mirror.fleet.tracked import Tracked, TrackedLeg, encode
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import load
+from mirror.settings.model import Encoding
 
 QUEUES = [str(uuid.UUID(int=random.getrandbits(128))) for _ in range(200)]
 AT = "2026-11-23T10:00:00.123Z"
@@ -84,7 +85,7 @@ def conversation_events(seed: random.Random) -> Iterator[Event]:
     yield event("end", None, "ended")
 
 
-def interleaved(events: int, encoding: str) -> list[bytes]:
+def interleaved(events: int, encoding: Encoding) -> list[bytes]:
     """So many encoded events of conversations that overlap, each event twice."""
     seed = random.Random(1)
     record = Recorder("t", "mypurecloud.com", encoding)
@@ -103,7 +104,7 @@ def interleaved(events: int, encoding: str) -> list[bytes]:
     return values
 
 
-def fold_rate(client: redis.Redis, events: int, encoding: str, partitions: int) -> None:
+def fold_rate(client: redis.Redis, events: int, encoding: Encoding, partitions: int) -> None:
     """Fold `events` in batches of the consumer's size, shared out over partitions; print rates."""
     values = interleaved(events, encoding)
     client.flushall()

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 import redis
 
+from mirror.conversation.event import Pii
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 
@@ -48,7 +49,7 @@ def slice_of(entity_id: str) -> int:
     return zlib.crc32(entity_id.encode()) % SLICES
 
 
-def masked(family: Family, name: str, pii: str, pii_key: str) -> str:
+def masked(family: Family, name: str, pii: Pii, pii_key: str) -> str:
     """The name in the form that may be stored, empty if it may not be stored.
 
     `pii` is `MIRROR_PII`: a person's name is dropped (`drop`), hashed as in events (`hash`) or kept

@@ -14,6 +14,7 @@ from mirror.conversation.event import Event
 from mirror.kafka.consume import open_reader, still_kept, take
 from mirror.kafka.record import CONTENT_TYPES, ERRORS, EventReader, UndecodableRecord
 from mirror.settings import Settings
+from mirror.settings.model import Encoding
 
 _QUIET_SECONDS: Final = 10.0  # without a message before the end: Kafka does not answer
 _POLL_SECONDS: Final = 0.5
@@ -116,7 +117,7 @@ def refused_event(letter: DeadLetter) -> Event | None:
 
     The first byte tells the encoding; the letter's headers do not have it.
     """
-    encoding = "json" if letter.value.startswith(b"{") else "msgpack"
+    encoding: Encoding = "json" if letter.value.startswith(b"{") else "msgpack"
     try:
         headers = [("content-type", CONTENT_TYPES[encoding])]
         return EventReader().decode(letter.value, headers)

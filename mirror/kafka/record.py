@@ -18,13 +18,17 @@ from mirror.base.errors import MirrorError
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
+from mirror.settings.model import Encoding
 
 Header = tuple[str, str | bytes | None]
 # Value, key, headers and the key's murmur2, without its sign, of an event's record, as
 # the native reader makes them (docs/native.md).
 NativeRecord = tuple[bytes, str, list[Header], int]
 
-CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
+CONTENT_TYPES: Final[dict[Encoding, str]] = {
+    "json": "application/json",
+    "msgpack": "application/msgpack",
+}
 ERRORS: Final = "mirror.errors."
 # The subscription bounds the source topics (20,000 per client). The cache is bounded too, in case
 # frames carry made-up names.
@@ -52,7 +56,7 @@ class UndecodableRecord(MirrorError):
     """A record of the interaction topic does not hold an event."""
 
 
-def _encoder(encoding: str) -> Callable[[Any], bytes]:
+def _encoder(encoding: Encoding) -> Callable[[Any], bytes]:
     """The function that encodes the value of a record."""
     encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
     return encoder.encode
@@ -62,7 +66,7 @@ class Recorder:
     """Makes records of events for one topic, region and encoding."""
 
     def __init__(
-        self, topic: str, region: str, encoding: str, schema: Header | None = None
+        self, topic: str, region: str, encoding: Encoding, schema: Header | None = None
     ) -> None:
         """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
@@ -123,7 +127,7 @@ class AgentRecorder:
     """Makes records of agents' states for one topic, region and encoding."""
 
     def __init__(
-        self, topic: str, region: str, encoding: str, schema: Header | None = None
+        self, topic: str, region: str, encoding: Encoding, schema: Header | None = None
     ) -> None:
         """`schema` as for `Recorder`."""
         self.topic = topic

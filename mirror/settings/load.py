@@ -6,13 +6,22 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from mirror.base.errors import SettingsError
 from mirror.base.units import duration, show_duration, size
+from mirror.conversation.event import Pii
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
-from mirror.settings.model import OAuthClient, RegistrySettings, Settings
+from mirror.settings.model import (
+    Encoding,
+    LogLevel,
+    NativeMode,
+    OAuthClient,
+    RegistrySettings,
+    Settings,
+    TlsVerify,
+)
 from mirror.settings.reader import SettingsReader
 from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
@@ -30,7 +39,6 @@ TOPICS: Final = {
     "MIRROR_ONCE_TOPIC": "genesys-interactions.once",
     "MIRROR_CONVERSATIONS_TOPIC": "genesys-conversations",
 }
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -57,11 +65,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"({show_duration(heartbeat)}), or one late beat would count as a death"
         )
     kafka = read_kafka(reader)
-    pii = parse("MIRROR_PII", "drop", values.choice("drop", "hash", "keep"))
+    pii: Pii = parse("MIRROR_PII", "drop", values.choice(*get_args(Pii)))
     pii_key = text("MIRROR_PII_KEY")
     if pii == "hash" and not pii_key:
         raise SettingsError("MIRROR_PII_KEY is not set: MIRROR_PII=hash takes a secret key there")
-    encoding = parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack"))
+    encoding: Encoding = parse("MIRROR_ENCODING", "json", values.choice(*get_args(Encoding)))
     topics = _topics(reader, kafka.prefix)
     return Settings(
         region=region,
@@ -71,7 +79,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         custom_urls=bool(api_url),
         redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", redis_url),
         redis_url_file=reader.files.get("REDIS_URL"),
-        redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
+        redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice(*get_args(TlsVerify))),
         kafka=kafka,
         registry=_registry(reader, encoding),
         namespace=parse("MIRROR_NAMESPACE", "default", values.name),
@@ -123,7 +131,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
         service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
         supervised=read_supervised(reader),
-        log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
+        log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*get_args(LogLevel))),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
         unread=unread(reader.environ, reader.used, reader.read),
@@ -204,9 +212,9 @@ def _topics(reader: SettingsReader, prefix: str) -> dict[str, str]:
     return found
 
 
-def _native(reader: SettingsReader, pii: str) -> str:
+def _native(reader: SettingsReader, pii: Pii) -> NativeMode:
     """Read `MIRROR_NATIVE`. The native reader does not handle personal fields."""
-    mode = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
+    mode: NativeMode = reader.parse("MIRROR_NATIVE", "auto", values.choice(*get_args(NativeMode)))
     if pii == "drop" or mode == "off":
         return mode
     if mode == "require":
@@ -217,7 +225,7 @@ def _native(reader: SettingsReader, pii: str) -> str:
     return "off"
 
 
-def _registry(reader: SettingsReader, encoding: str) -> RegistrySettings | None:
+def _registry(reader: SettingsReader, encoding: Encoding) -> RegistrySettings | None:
     url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
     key = reader.parse("SCHEMA_REGISTRY_KEY", "", values.line)
     secret = reader.parse("SCHEMA_REGISTRY_SECRET", "", values.line)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from mirror.conversation.event import Pii
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
 from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_LEGS, MAX_VALUES
@@ -396,7 +397,7 @@ def test_a_body_of_rest_may_have_more_legs() -> None:
     ids=["legs", "segments", "unknown media", "attributes"],
 )
 def test_the_worst_frames_within_the_bounds_cost_what_a_loop_can_spare(
-    pii: str, inside: bytes
+    pii: Pii, inside: bytes
 ) -> None:
     """Some tenth of a second, on a machine with nothing else to do."""
     raw = TOPIC % b'{"id":"c","participants":[{"id":"p","purpose":"agent",%s}]}' % inside

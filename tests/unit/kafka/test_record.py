@@ -15,6 +15,7 @@ from mirror.kafka.record import (
     dead_letter,
     shorter,
 )
+from mirror.settings.model import Encoding
 
 EVENT = Event(
     event_id="0123456789abcdef0123456789abcdef",
@@ -28,7 +29,7 @@ EVENT = Event(
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_headers_of_an_event(encoding: str) -> None:
+def test_headers_of_an_event(encoding: Encoding) -> None:
     """CloudEvents 1.0 in binary mode, keyed by the conversation."""
     record = Recorder("topic", "mypurecloud.ie", encoding).record(EVENT)
     assert record.key == "c1"
