@@ -99,7 +99,7 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     if found.ended_at:
         known.append(styled(f"ended {_when(found.ended_at, now, 'seconds')}"))
     if found.finalized:
-        known.append(styled(f"finalised by a janitor ({found.finalized})"))
+        known.append(styled(f"finalized by a janitor ({found.finalized})"))
     if due_in_ms is not None:
         known.append(joined(" ", ("verification due", _due(due_in_ms))))
     if found.linked_conversation_id:

@@ -209,7 +209,7 @@ TRACKER: Final[Mapping[str, Described]] = {
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
     "Overdue conversations, by what became of them.",
-    outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted"),
+    outcome=("finalized", "active", "ended_meanwhile", "failed", "doubted"),
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
 CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")

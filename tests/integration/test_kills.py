@@ -2,7 +2,7 @@
 
 Each life dies right before its n-th effect, for n = 0, 1, 2, … until one comes to its end. After
 each death somebody else goes on once the leases have lapsed, and what comes out is what comes out
-undisturbed: the same events under the same ids, the same conversations finalised, the same active
+undisturbed: the same events under the same ids, the same conversations finalized, the same active
 set. By design, not by timing: no life is killed at a moment that a clock chose.
 """
 
