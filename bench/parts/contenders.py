@@ -175,7 +175,7 @@ def ours(task: Task, module: Any = None) -> Outcome:
         normaliser = Normaliser()
         reader = module and Native(module, normaliser, publisher.recorder, counters)
         loop = Loop(session, normaliser, publisher, counters, native=reader)
-        loop.actions = Mock()  # the end of a stream is a loss, which nothing is done about
+        loop.executor = Mock()  # the end of a stream is a loss, which nothing is done about
         for number, connection in enumerate(connections):
             _open(loop, session, connection, number, task.uri)
         done = _Done(loop, counters, publisher, task.frames)

@@ -2,9 +2,9 @@
 
     select → recv_into a shared buffer → parse frames → normalise → produce
 
-All blocking work happens in other threads: `Actions` runs it in workers, and `Beats` talks to Redis
-in a thread of its own. Both only post to the loop's bounded inbox and wake it. So a hanging Redis
-or REST API never delays a frame (I7).
+All blocking work happens in other threads: `Executor` runs it in workers, and `Beats` talks to
+Redis in a thread of its own. Both only post to the loop's bounded inbox and wake it. So a hanging
+Redis or REST API never delays a frame (I7).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from listeners.channels.actions import Close, SendPing
 from listeners.channels.channel import Channel
-from listeners.channels.executor import Actions, Outcome
+from listeners.channels.executor import Executor, Outcome
 from listeners.channels.session import Session, Step
 from listeners.channels.topic_list import Missed
 from listeners.counters import Counters
@@ -97,7 +97,7 @@ class Loop:
         self._publish_at = 0.0
         self._session_at = clock()
         self._stopping = threading.Event()
-        self.actions: Actions | None = None
+        self.executor: Executor | None = None
 
     # -- from other threads ----------------------------------------------------------------------
 
@@ -278,8 +278,8 @@ class Loop:
                         self._say_close(connection, NORMAL if ending else GOING_AWAY)
                         self._drop(channel)
                 case _:
-                    assert self.actions is not None
-                    self.actions.run(channel, action)
+                    assert self.executor is not None
+                    self.executor.run(channel, action)
         if steps:
             self._do(self.session.settle(now), now)
         elif self.session.interruptions != self._interruptions:

@@ -94,7 +94,7 @@ class Scene:
         producer: Any = self.producer
         idle: Any = Idle()
         self.loop = Loop(self.session, Normaliser(), producer, Counters())
-        self.loop.actions = idle
+        self.loop.executor = idle
         self.channel = self.seat("1")
         self.far = self.open(self.channel)
 
