@@ -38,7 +38,7 @@ from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
 from listeners.receive.connection import Connection, open_socket, tls_context
-from listeners.receive.loop import READ_BUFFER, Loop
+from listeners.receive.loop import READ_BUFFER_BYTES, Loop
 from listeners.receive.native import Native
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Grant
@@ -118,7 +118,7 @@ def floor(task: Task) -> Outcome:
     (connection,) = connect(task)
     sock = connection.sock
     sock.setblocking(True)
-    view = memoryview(bytearray(READ_BUFFER))
+    view = memoryview(bytearray(READ_BUFFER_BYTES))
     sock.send(b"x")
     watch = Watch()
     while sock.recv_into(view):
@@ -132,7 +132,7 @@ def raw(task: Task) -> Outcome:
     connection.sock.setblocking(True)
     producer = Producer(producer_config(_settings(task, ""), "listener"))
     produce, topic = producer.produce, task.topic
-    view = memoryview(bytearray(READ_BUFFER))
+    view = memoryview(bytearray(READ_BUFFER_BYTES))
     connection.sock.send(b"x")
     watch = Watch()
     frames = 0

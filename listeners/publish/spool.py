@@ -36,7 +36,7 @@ from listeners.publish.lanes import Lane, lane_of, places
 from listeners.publish.rows import (
     COLUMNS,
     OF_LANE,
-    ROW_OVERHEAD,
+    ROW_OVERHEAD_BYTES,
     Damaged,
     Numbered,
     Transaction,
@@ -122,7 +122,7 @@ class Spool:
         for numbered in sorted(records, key=by_sequence):
             sequence, record, place = numbered.sequence, numbered.record, numbered.place
             headers = msgspec.msgpack.encode(record.headers)
-            cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD
+            cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD_BYTES
             if self.bytes + size + cost > self._limit:
                 break
             size += cost

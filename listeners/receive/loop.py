@@ -48,12 +48,12 @@ from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Assignment, Shard
 from mirror.genesys.handles import shorten
 
-READ_BUFFER: Final = 256 * 1024
+READ_BUFFER_BYTES: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # per pass; the next pass reads the other sockets
 SESSION_EVERY_SECONDS: Final = 0.05
 PUBLISH_EVERY_SECONDS: Final = 0.005
 IDLE_SECONDS: Final = 0.05
-SLOW: Final = 0.1
+SLOW_SECONDS: Final = 0.1
 STALL_SECONDS: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
 
@@ -87,7 +87,7 @@ class Loop:
         self._clock = clock
         self._log = logger("listener")
         self._selector = selectors.DefaultSelector()
-        self._view = memoryview(bytearray(READ_BUFFER))
+        self._view = memoryview(bytearray(READ_BUFFER_BYTES))
         self._connections: dict[Channel, Connection] = {}
         # Channels to read, the longest waiting first. select does not see all of their bytes.
         self._unread: dict[Channel, None] = {}
@@ -160,7 +160,7 @@ class Loop:
                 self._update_state(now)
             passed = clock() - started
             self.counters.read_seconds += passed
-            if passed > SLOW:
+            if passed > SLOW_SECONDS:
                 self.counters.slow += 1
             if passed > STALL_SECONDS:
                 self.counters.stalls += 1

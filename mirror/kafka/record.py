@@ -35,7 +35,7 @@ ERRORS: Final = "mirror.errors."
 MAX_CACHED_SOURCES: Final = 50_000
 MAX_ERROR_MESSAGE: Final = 500
 # Head room for key, headers and the batch around a dead letter's value.
-RECORD_OVERHEAD: Final = 4_096
+RECORD_OVERHEAD_BYTES: Final = 4_096
 LEAST_DEAD_LETTER: Final = 1_024
 TRUNCATED: Final = f"{ERRORS}truncated-bytes"
 MASKED: Final = f"{ERRORS}masked"
@@ -213,7 +213,7 @@ def dead_letter(
     """
     full = len(value) if size is None else size
     is_cut = full > len(value)
-    most = max(0, limit - RECORD_OVERHEAD)
+    most = max(0, limit - RECORD_OVERHEAD_BYTES)
     masked = None if mask is None else mask.json(value, most, is_cut=is_cut)
     if masked is not None:
         value = masked.value

@@ -11,7 +11,7 @@ import pytest
 from mirror.conversation.event import Pii
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
-from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_LEGS, MAX_VALUES
+from mirror.conversation.normaliser.normaliser import LARGE_FRAME_BYTES, MAX_LEGS, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
     at,
@@ -433,7 +433,7 @@ def test_a_large_sound_conversation_is_read() -> None:
         for number in range(300)
     ]
     raw = frame(conversation(*people))
-    assert len(raw) > LARGE_FRAME
+    assert len(raw) > LARGE_FRAME_BYTES
     assert raw.count(b"{") < MAX_VALUES
     reading = quickly(raw)
     assert reading.problem is None
