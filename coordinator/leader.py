@@ -198,7 +198,7 @@ class Leader:
                 leaving=leaving,
                 wanted=wanted,
                 requests=requests.successors(
-                    self.seats, seen.commands, seen.listeners, unhealthy, deafness.hopeless(now_ms)
+                    self.seats, seen.commands, seen.listeners, unhealthy, deafness.deaf(now_ms)
                 ),
                 limits=rules.clients,
                 released=released,

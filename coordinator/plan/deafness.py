@@ -115,7 +115,7 @@ class Deafness:
         """Channel that was doubted → the end of the doubt; its earlier coverage does not count."""
         return {key: ear.covers_from_ms for key, ear in self._ears.items() if ear.covers_from_ms}
 
-    def hopeless(self, now_ms: int) -> dict[Seat, ChannelKey]:
+    def deaf(self, now_ms: int) -> dict[Seat, ChannelKey]:
         """Seats that need a successor: their channel was compared and stays deaf."""
         found: dict[Seat, ChannelKey] = {}
         for key, ear in self._ears.items():

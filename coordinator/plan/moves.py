@@ -35,7 +35,7 @@ from mirror.fleet.words import Released, Seat
 
 MAX_MOVES: Final = 40
 UNHEALTHY: Final = "its channel does not come to live"
-BLIND: Final = "its client may not see the topics"
+NOT_ALLOWED: Final = "its client may not see the topics"
 DEAF: Final = "its channel hears nothing, another replica does"
 
 
@@ -109,7 +109,7 @@ def advance(seats: Records, situation: Situation) -> list[SeatChange]:
     changes: list[SeatChange] = []
     for seat in sorted(seats):
         _settle(seats[seat], situation, changes)
-        _spare_blind(seats, seats[seat], situation, changes)
+        _revoke_not_allowed(seats, seats[seat], situation, changes)
     wanted = situation.wanted.places
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
@@ -160,7 +160,7 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[SeatChange])
     record.current, record.next = current, successor
 
 
-def _spare_blind(
+def _revoke_not_allowed(
     seats: Records, record: SeatRecord, situation: Situation, changes: list[SeatChange]
 ) -> None:
     """Revoke the grant of a seat whose client may not see the shard, if another replica serves.
@@ -168,17 +168,17 @@ def _spare_blind(
     current = record.current
     if current is None or record.seat not in situation.wanted.unassigned:
         return
-    if not _is_blind(current, record.shard, situation):
+    if _is_allowed(current, record.shard, situation):
         return
     siblings = _siblings(seats, record)
     if any(sibling.current is not None and sibling.current.live for sibling in siblings):
-        changes.append(_change(record, current, "revoked", BLIND))
+        changes.append(_change(record, current, "revoked", NOT_ALLOWED))
         record.current = record.next = None
 
 
-def _is_blind(holding: Holding, shard: str, situation: Situation) -> bool:
-    """Whether the channel's client may not see the shard."""
-    return holding.client not in situation.allowed.get(shard, (holding.client,))
+def _is_allowed(holding: Holding, shard: str, situation: Situation) -> bool:
+    """Whether the channel's client may see the shard."""
+    return holding.client in situation.allowed.get(shard, (holding.client,))
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
@@ -244,10 +244,10 @@ def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Successor
         elif seat in situation.requests:
             requests[seat] = situation.requests[seat]
         elif current.place != place and not situation.unheard:
-            if _is_blind(current, seat.shard, situation):
-                requests[seat] = SuccessorRequest(BLIND, urgent=True)
-            else:
+            if _is_allowed(current, seat.shard, situation):
                 requests[seat] = SuccessorRequest("it is better there")
+            else:
+                requests[seat] = SuccessorRequest(NOT_ALLOWED, urgent=True)
     return sorted(requests.items(), key=lambda item: (not item[1].urgent, item[0]))
 
 

@@ -29,18 +29,18 @@ def successors(
     commands: Iterable[str],
     listeners: Mapping[str, Beat],
     unhealthy: Iterable[Seat],
-    hopeless: Mapping[Seat, ChannelKey],
+    deaf: Mapping[Seat, ChannelKey],
 ) -> dict[Seat, SuccessorRequest]:
     """Successors that listeners and operators request, and those for unhealthy and deaf
-    (`hopeless`) channels."""
+    channels."""
     requests = dict.fromkeys(unhealthy, SuccessorRequest(moves.UNHEALTHY, urgent=True)) | {
         seat_of(command.removeprefix(ROTATE)): SuccessorRequest("asked for")
         for command in commands
         if command.startswith(ROTATE)
     }
-    for seat, key in hopeless.items():
-        deaf = seats[seat].current if seat in seats else None
-        if deaf is not None and (deaf.listener, deaf.epoch) == (key.listener, key.epoch):
+    for seat, key in deaf.items():
+        current = seats[seat].current if seat in seats else None
+        if current is not None and (current.listener, current.epoch) == (key.listener, key.epoch):
             requests[seat] = SuccessorRequest(moves.DEAF, urgent=True)
     for listener, beat in listeners.items():
         for report in beat.channels:

@@ -125,8 +125,8 @@ def note_reports(
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)
             record.next = _noted(record.next, set(), living)
-        lit = record.current is not None and record.current.live
-        record.not_live_since_ms = None if lit else record.not_live_since_ms or now_ms
+        is_live = record.current is not None and record.current.live
+        record.not_live_since_ms = None if is_live else record.not_live_since_ms or now_ms
 
 
 def _noted(

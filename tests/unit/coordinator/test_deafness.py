@@ -74,7 +74,7 @@ def test_one_that_hears_nothing_is_doubted_and_covers_nothing() -> None:
     pair.run(3 * STEP_MS, 1, 0)
     assert set(pair.deafness.doubted()) == {SOUTH}
     assert len(pair.covered()) == 1
-    assert pair.deafness.hopeless(pair.now) == {}
+    assert pair.deafness.deaf(pair.now) == {}
 
 
 def test_a_quiet_shard_is_no_deafness() -> None:
@@ -136,11 +136,11 @@ def test_one_that_stays_deaf_wants_a_successor_ever_more_rarely() -> None:
     """Half a minute after the doubt; twice as long for a successor that stays deaf as well."""
     pair = Pair()
     pair.run(2 * DEAF_MS + 4 * STEP_MS, 1, 0)
-    assert pair.deafness.hopeless(pair.now) == {Seat("1", "b"): SOUTH}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}
     pair.deafness.note_successor(Seat("1", "b"))
-    assert pair.deafness.hopeless(pair.now) == {}
+    assert pair.deafness.deaf(pair.now) == {}
     pair.run(DEAF_MS, 1, 0)
-    assert pair.deafness.hopeless(pair.now) == {Seat("1", "b"): SOUTH}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}
 
 
 def test_one_that_is_refused_topics_is_left_alone() -> None:
@@ -188,4 +188,4 @@ def test_a_doubt_stays_though_redis_clock_goes_back() -> None:
     pair.run(DEAF_MS + STEP_MS, 1, 0)
     assert set(pair.deafness.doubted()) == {SOUTH}
     assert len(pair.covered()) == 1
-    assert pair.deafness.hopeless(pair.now) == {Seat("1", "b"): SOUTH}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}
