@@ -335,7 +335,7 @@ def test_after_an_outage_of_kafka_the_count_is_marked_as_old(
         wait_until(lambda: bool(tracker.reasons), 60, "told")
         assert "no Kafka broker is connected" in tracker.reasons[0]
         wait_until(lambda: bool(list_workers(client, workers)[0].stale_ms), 15, "marked")
-        (reason,) = tracking_reasons(list_workers(client, workers), redis_now_ms(client))
+        (reason,) = tracking_reasons(list_workers(client, workers), redis_now_ms(client), "")
         assert "the count of conversations stands still" in reason
         cluster.brokers[0].start()
         cluster.wait_ready()
