@@ -29,7 +29,7 @@ from bench.coordinator_passes import pass_times
 from bench.deployment import ROOT
 from bench.parts.sight import Sight
 from bench.report import conditions
-from coordinator.plan.seats import Ledger, records
+from coordinator.plan.seats import StoredSeats, records
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster, KafkaUnavailable
 from harness.oracle import judge
@@ -256,7 +256,7 @@ class Bench:
         text: Any = self.mirror.redis.get(self.mirror.keys.seats)
         hosts = {beat.listener: beat.host for beat in self.sight.beats()}
         pairs: dict[str, list[tuple[str, str, str]]] = {}
-        for record in records(msgspec.json.decode(text, type=Ledger)).values():
+        for record in records(msgspec.json.decode(text, type=StoredSeats)).values():
             if record.current is not None:
                 holding = record.current
                 pairs.setdefault(record.shard, []).append(

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from coordinator.leader import Leader, Outcome, Rules
-from coordinator.plan.seats import Ledger, ledger
+from coordinator.plan.seats import StoredSeats, stored_seats
 from coordinator.plan.sight import Found
-from coordinator.store import Seen
+from coordinator.store import RedisState
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant
 
 ROUNDS: Final = 5
@@ -35,7 +35,7 @@ def pass_times(topics: int) -> dict[str, float]:
 def _round(count: int) -> dict[str, float]:
     clients = {f"client-{number}": 20 for number in range(CLIENTS)}
     leader = Leader(Rules(2, 1_000, clients, HEARTBEAT_MS, LEASE_MS))
-    leader.begin({}, Ledger(), {})
+    leader.begin({}, StoredSeats(), {})
     names = [f"listener-{number}" for number in range(LISTENERS)]
     topics = frozenset(f"v2.users.{number}.conversations" for number in range(count))
     now = 1_000_000_000_000
@@ -71,7 +71,7 @@ def _round(count: int) -> dict[str, float]:
 
 def _seen(
     leader: Leader, names: list[str], grants: Mapping[str, tuple[Grant, ...]], now: int
-) -> Seen:
+) -> RedisState:
     """Redis as listeners leave it that are as good as their word."""
     beats = {
         name: Beat(
@@ -96,7 +96,7 @@ def _seen(
         )
         for index, name in enumerate(names)
     }
-    return Seen(
+    return RedisState(
         beats=dict.fromkeys(names, now),
         listeners=beats,
         assignments={name: Assignment(1, mine) for name, mine in grants.items()},
@@ -104,5 +104,5 @@ def _seen(
         released={},
         commands={},
         rejected={},
-        seats=msgspec.json.encode(ledger(leader.seats)).decode(),
+        seats=msgspec.json.encode(stored_seats(leader.seats)).decode(),
     )

@@ -3,7 +3,7 @@
     python -m bench.janitor [zombies|cut|flush] [--conversations 20000] [--keep FOLDER]
 
     zombies   the ends of 5 % of the conversations never reach a socket: exactly those are
-              finalised, in the first sweep after they fall due, with so many REST calls
+              finalized, in the first sweep after they fall due, with so many REST calls
     cut       every socket is cut for a minute under load: what REST can still tell is back-filled
     flush     Redis is emptied under load: the active set is the simulator's again
 

@@ -27,9 +27,9 @@ import redis
 from confluent_kafka import Producer
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.fold import Seen
+from coordinator.tracker.fold import TrackedEvent
 from coordinator.tracker.service import BATCH, Tracker
-from coordinator.tracker.store import Store
+from coordinator.tracker.store import ConversationStore
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.redis import RedisServer
@@ -38,6 +38,7 @@ from mirror.fleet.tracked import Tracked, TrackedLeg, encode
 from mirror.kafka.record import Recorder
 from mirror.redis.keys import Keys
 from mirror.settings import load
+from mirror.settings.model import Encoding
 
 QUEUES = [str(uuid.UUID(int=random.getrandbits(128))) for _ in range(200)]
 AT = "2026-11-23T10:00:00.123Z"
@@ -84,7 +85,7 @@ def conversation_events(seed: random.Random) -> Iterator[Event]:
     yield event("end", None, "ended")
 
 
-def interleaved(events: int, encoding: str) -> list[bytes]:
+def interleaved(events: int, encoding: Encoding) -> list[bytes]:
     """So many encoded events of conversations that overlap, each event twice."""
     seed = random.Random(1)
     record = Recorder("t", "mypurecloud.com", encoding)
@@ -103,11 +104,11 @@ def interleaved(events: int, encoding: str) -> list[bytes]:
     return values
 
 
-def fold_rate(client: redis.Redis, events: int, encoding: str, partitions: int) -> None:
+def fold_rate(client: redis.Redis, events: int, encoding: Encoding, partitions: int) -> None:
     """Fold `events` in batches of the consumer's size, shared out over partitions; print rates."""
     values = interleaved(events, encoding)
     client.flushall()
-    store = Store(client, Keys("bench"), "t")
+    store = ConversationStore(client, Keys("bench"), "t")
     offsets = [0] * partitions
     size = BATCH // partitions
     redis_before = redis_cpu(client)
@@ -139,7 +140,7 @@ def whole_tracker(client: redis.Redis, url: str, events: int, folder: Path) -> N
             {"bootstrap.servers": cluster.bootstrap_servers, "linger.ms": 20, "acks": "all"}
         )
         for value in values:
-            conversation = msgspec.json.decode(value, type=Seen).conversation_id
+            conversation = msgspec.json.decode(value, type=TrackedEvent).conversation_id
             while True:
                 try:
                     producer.produce(topic, value, conversation)

@@ -15,10 +15,10 @@ from mirror.conversation.times import show_ms
 
 if TYPE_CHECKING:
     from console.names import Called
-    from mirror.fleet.tracked import ConversationView, TrackedLegView
+    from mirror.fleet.tracked import TrackedLegView, TrackedView
 
 
-def document(view: ConversationView) -> dict[str, object]:
+def document(view: TrackedView) -> dict[str, object]:
     """One conversation in the list of `mirror conversations --json`. Times as in events."""
     return {
         "id": view.id,
@@ -30,7 +30,7 @@ def document(view: ConversationView) -> dict[str, object]:
     }
 
 
-def course_document(found: Course, view: ConversationView | None) -> dict[str, object]:
+def course_document(found: Course, view: TrackedView | None) -> dict[str, object]:
     """The conversation of `mirror conversations ID --json`. Times as in events.
 
     `view` is what the tracker knows of it, None if it does not know it.
@@ -40,11 +40,11 @@ def course_document(found: Course, view: ConversationView | None) -> dict[str, o
     }
 
 
-def _due_at(view: ConversationView) -> str | None:
+def _due_at(view: TrackedView) -> str | None:
     return None if view.due_ms is None else show_ms(view.due_ms)
 
 
-def tracked_course(view: ConversationView) -> Course:
+def tracked_course(view: TrackedView) -> Course:
     """The course from the tracker alone: open legs, without the times of their steps."""
     return Course(
         id=view.id,
@@ -76,7 +76,7 @@ def tracked_course(view: ConversationView) -> Course:
 def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     """The output of `mirror conversations ID`: a line per leg, then the steps of each.
 
-    `due_in_ms` is `ConversationView.due_in_ms`. `now` is a time in the form of events; ages and
+    `due_in_ms` is `TrackedView.due_in_ms`. `now` is a time in the form of events; ages and
     today's date follow from it.
     """
 
@@ -99,7 +99,7 @@ def course_text(found: Course, due_in_ms: int | None, now: str) -> str:
     if found.ended_at:
         known.append(styled(f"ended {_when(found.ended_at, now, 'seconds')}"))
     if found.finalized:
-        known.append(styled(f"finalised by a janitor ({found.finalized})"))
+        known.append(styled(f"finalized by a janitor ({found.finalized})"))
     if due_in_ms is not None:
         known.append(joined(" ", ("verification due", _due(due_in_ms))))
     if found.linked_conversation_id:
@@ -156,19 +156,19 @@ def _when(time: str, now: str, precision: str = "milliseconds") -> str:
 
 
 def conversations_text(
-    found: list[ConversationView], called: Called, *, is_filtered: bool = False
+    found: list[TrackedView], called: Called, *, is_filtered: bool = False
 ) -> str:
     """The output of `mirror conversations`: a line for each conversation, with its open legs."""
 
-    def queue(view: ConversationView) -> str:
+    def queue(view: TrackedView) -> str:
         ids = [leg.queue_id for leg in view.legs if leg.queue_id and not leg.role]
         return called.name("queues", ids[-1]) or ids[-1][:SHORT_ID] if ids else "-"
 
-    def agent(view: ConversationView) -> str:
+    def agent(view: TrackedView) -> str:
         ids = dict.fromkeys(leg.agent_id for leg in view.legs if leg.agent_id and not leg.role)
         return ", ".join(called.name("users", agent) or agent[:SHORT_ID] for agent in ids) or "-"
 
-    def legs(view: ConversationView) -> str:
+    def legs(view: TrackedView) -> str:
         # Serving legs first: a narrow terminal has room only for them.
         ordered = sorted(view.legs, key=lambda leg: (leg.purpose not in STAFF, bool(leg.role)))
         return ", ".join(map(_leg_text, ordered)) or "-"

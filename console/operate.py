@@ -171,6 +171,7 @@ def rotate(channel: str) -> None:
     from mirror.base.errors import MirrorError
     from mirror.fleet.requests import request_rotation
     from mirror.fleet.status_reader import read_channels
+    from mirror.fleet.words import Seat
 
     with redis_of_settings() as (client, keys, settings):
         wanted = channel.rstrip("….")
@@ -179,11 +180,11 @@ def rotate(channel: str) -> None:
             for row in read_channels(client, settings)
             if wanted and row.channel.rstrip("…").startswith(wanted)
         ]
-        seats = {(row.shard, row.replica) for row in found}
+        seats = {Seat(row.shard, row.replica) for row in found}
         if len(seats) != 1:
             many = "more than one channel is" if seats else "there is no channel"
             raise MirrorError(f"{many} {channel}: `mirror channels` shows them")
-        request_rotation(client, keys, *next(iter(seats)))
+        request_rotation(client, keys, next(iter(seats)))
     say(f"rotation of {found[0].channel} requested; watch it with `mirror channels`")
 
 

@@ -15,21 +15,20 @@ from typing import Final
 import msgspec
 
 from coordinator.plan import coverage, moves, problems, requests, seats, sharding
-from coordinator.plan.assignment import Seat
 from coordinator.plan.clock import UNKNOWN, RedisClock, moved_back
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.deafness import DEAF_MS, Deafness
 from coordinator.plan.departed import Departed
 from coordinator.plan.liveness import Watch
-from coordinator.plan.moves import Change, Situation
+from coordinator.plan.moves import SeatChange, Situation
 from coordinator.plan.refusals import Refusals
-from coordinator.plan.seats import Ledger, Records
+from coordinator.plan.seats import Records, StoredSeats
 from coordinator.plan.sight import Found
 from coordinator.plan.target import Target, allowed
-from coordinator.store import Seen
+from coordinator.store import RedisState
 from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.requests import REBALANCE
-from mirror.fleet.words import Grant, Shard, seat_name, seat_of
+from mirror.fleet.words import Grant, Seat, Shard, seat_of
 
 # A channel that is not live after this many beats gets a successor, if possible elsewhere, and a
 # successor that is not live after this many beats is given up.
@@ -67,7 +66,7 @@ class Outcome(msgspec.Struct, frozen=True):
     grants: Mapping[str, tuple[Grant, ...]]
     rejected: Mapping[str, str]
     gaps: Sequence[Gap]
-    changes: Sequence[Change]
+    changes: Sequence[SeatChange]
     used_released: Sequence[str]
     done_commands: Sequence[str]
     unassigned: Mapping[Seat, str]
@@ -102,7 +101,7 @@ class Leader:
     def begin(
         self,
         shards: dict[str, Shard],
-        ledger: Ledger,
+        stored: StoredSeats,
         cover: dict[str, ShardCoverage],
         departed: Mapping[str, int] | None = None,
         passed_ms: int | None = None,
@@ -110,7 +109,7 @@ class Leader:
         """Take over from the last leader, from its state in Redis. `passed_ms`: the Redis time of
         its last pass."""
         self._passed_ms = passed_ms or 0
-        self.follow(shards, ledger, cover)
+        self.follow(shards, stored, cover)
         self.departed.recall(departed or {})
         self._cut_for = None
         self._refusals.recall(self.shards)
@@ -119,15 +118,15 @@ class Leader:
         self._target.forget()
 
     def follow(
-        self, shards: dict[str, Shard], ledger: Ledger, cover: dict[str, ShardCoverage]
+        self, shards: dict[str, Shard], stored: StoredSeats, cover: dict[str, ShardCoverage]
     ) -> None:
         """Learn the state in Redis while another coordinator leads.
 
         What Redis lost is kept in memory. A leader stores shards before their seats, so if Redis
         has seats, it has all shards.
         """
-        self.shards = shards if ledger.seats else _joined(shards, self.shards)
-        self.seats = seats.records(ledger) if ledger.seats else self.seats
+        self.shards = shards if stored.seats else _joined(shards, self.shards)
+        self.seats = seats.records(stored) if stored.seats else self.seats
         known = {**self.coverage, **cover}
         self.coverage = {
             shard_id: entry for shard_id, entry in known.items() if shard_id in self.shards
@@ -135,7 +134,7 @@ class Leader:
 
     def step(
         self,
-        seen: Seen,
+        seen: RedisState,
         found: Found | None,
         now_ms: int,
         permissions: str = "",
@@ -189,7 +188,7 @@ class Leader:
             unhealthy,
             rebalance=REBALANCE in seen.commands,
         )
-        changes: list[Change] = []
+        changes: list[SeatChange] = []
         if self._settled(now_ms):
             situation = Situation(
                 now_ms=now_ms,
@@ -199,7 +198,7 @@ class Leader:
                 leaving=leaving,
                 wanted=wanted,
                 requests=requests.successors(
-                    self.seats, seen.commands, seen.listeners, unhealthy, deafness.hopeless(now_ms)
+                    self.seats, seen.commands, seen.listeners, unhealthy, deafness.deaf(now_ms)
                 ),
                 limits=rules.clients,
                 released=released,
@@ -233,9 +232,7 @@ class Leader:
                     self.coverage, self.shards, intervals
                 ).items()
             }
-        held = {
-            seat_name(*record.seat) for record in self.seats.values() if record.current is not None
-        }
+        held = {record.seat.name for record in self.seats.values() if record.current is not None}
         return Outcome(
             shards=self.shards,
             grants=seats.grants(self.seats, self.shards, deafness.doubted()),
@@ -258,7 +255,7 @@ class Leader:
             ),
         )
 
-    def _on_this_clock(self, seen: Seen, now_ms: int, *, begun: bool) -> Seen:
+    def _on_this_clock(self, seen: RedisState, now_ms: int, *, begun: bool) -> RedisState:
         """Move all times back if Redis' clock went back, and tell old beats from new ones."""
         stored = _Stored(self.coverage, self.seats, self._passed_ms) if begun else None
         step = self._clock.look(now_ms, seen.beats, stored)
@@ -314,7 +311,7 @@ class Leader:
         )
         return cut.changed | cut.removed
 
-    def _heard_all(self, seen: Seen, now_ms: int) -> bool:
+    def _heard_all(self, seen: RedisState, now_ms: int) -> bool:
         """Whether Redis has the shards of all channels, or the listeners had a whole lease to store
         them. To cut new shards before that would change the topics of every channel."""
         held = {channel.shard for beat in seen.listeners.values() for channel in beat.channels}

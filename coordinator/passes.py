@@ -19,15 +19,15 @@ from coordinator.leader import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed
-from coordinator.plan.seats import Ledger
+from coordinator.plan.seats import StoredSeats
 from coordinator.plan.sight import recalled
-from coordinator.store import Seen, Store
+from coordinator.store import FleetStore, RedisState
 from mirror.base.errors import RedisUnavailable
 from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.base.units import counted
 from mirror.fleet.gaps import Gap
-from mirror.fleet.words import Shard, seat_name
+from mirror.fleet.words import Shard
 from mirror.genesys.topics import USER_TOPIC
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -65,7 +65,7 @@ class Passes:
         self._also = also
         self._log = logger("coordinator")
         self.leadership = Leadership(client, keys, name, settings.lease)
-        self._store = Store(client, keys)
+        self._store = FleetStore(client, keys)
         self.leader = Leader(
             Rules(
                 replicas=settings.replicas,
@@ -144,11 +144,11 @@ class Passes:
             self._filed.look(self._store.gaps(self._filed))
             self._follow_due = time.monotonic() + FOLLOW_SECONDS
 
-    def _stored(self) -> tuple[dict[str, Shard], Ledger, dict[str, ShardCoverage]]:
+    def _stored(self) -> tuple[dict[str, Shard], StoredSeats, dict[str, ShardCoverage]]:
         """The last leader's stored state. The coverage is read first: its gaps are filed."""
         store = self._store
         coverage = store.coverage()
-        return store.shards(self.leader.shards), store.ledger(), coverage
+        return store.shards(self.leader.shards), store.seats(), coverage
 
     def _pass(self, now_ms: int) -> None:
         started = time.monotonic()
@@ -195,7 +195,7 @@ class Passes:
         if outcome is not None:
             self._tell(outcome, time.monotonic() - started)
 
-    def _writes(self, outcome: Outcome, seen: Seen, now_ms: int) -> list[Write]:
+    def _writes(self, outcome: Outcome, seen: RedisState, now_ms: int) -> list[Write]:
         """The writes of a pass, except gaps and coverage."""
         store = self._store
         return [
@@ -213,7 +213,7 @@ class Passes:
             self._log.info(
                 "seat_changed",
                 change=change.kind,
-                seat=seat_name(*change.seat),
+                seat=change.seat.name,
                 listener=change.listener,
                 epoch=change.epoch,
                 reason=change.reason,
@@ -230,7 +230,7 @@ class Passes:
             self._log.info(
                 "shards_changed", changed=len(outcome.changed_shards), shards=len(outcome.shards)
             )
-        seats_unassigned = {seat_name(*seat): reason for seat, reason in outcome.unassigned.items()}
+        seats_unassigned = {seat.name: reason for seat, reason in outcome.unassigned.items()}
         if seats_unassigned != self._told_unassigned:
             self._told_unassigned = seats_unassigned
             self._log.warning(

@@ -27,7 +27,7 @@ from mirror.genesys.client import GenesysClient
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.redis.rate import RateBudget
-from mirror.runtime.genesys_figures import tell_of_genesys
+from mirror.runtime import genesys_metrics
 from mirror.runtime.metrics import TRACKER, Numbers
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
@@ -79,7 +79,7 @@ class Coordinator(Program):
         )
         metrics = Metrics(process.registry)
         process.registry.register(Numbers(TRACKER, tracker))
-        tell_of_genesys(genesys, process.registry)
+        genesys_metrics.register(process.registry, genesys)
         self._passes = Passes(
             settings,
             client,

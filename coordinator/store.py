@@ -16,7 +16,7 @@ from coordinator.election import Write
 from coordinator.naming import Called, name_changes
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed, LedgerView
-from coordinator.plan.seats import Ledger, Records, ledger
+from coordinator.plan.seats import Records, StoredSeats, stored_seats
 from mirror.fleet.gaps import Gap, OngoingGap
 from mirror.fleet.gaps import decode as decode_gap
 from mirror.fleet.names import FAMILIES, read_names
@@ -32,13 +32,13 @@ T = TypeVar("T")
 FORGOTTEN_MS: Final = 10 * 60 * 1000
 
 _encode = msgspec.json.encode
-_ledger = msgspec.json.Decoder(Ledger).decode
+_stored_seats = msgspec.json.Decoder(StoredSeats).decode
 _released = msgspec.json.Decoder(Released).decode
 _departed = msgspec.json.Decoder(dict[str, int]).decode
 _coverage = msgspec.json.Decoder(ShardCoverage).decode
 
 
-class Seen(msgspec.Struct, frozen=True):
+class RedisState(msgspec.Struct, frozen=True):
     """Redis at one moment. Times in Redis milliseconds."""
 
     beats: dict[str, int]
@@ -55,14 +55,14 @@ class Seen(msgspec.Struct, frozen=True):
     names: str | None = None
 
 
-class Store:
+class FleetStore:
     """The leader's view of one namespace. Every method raises `RedisUnavailable`."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._redis = client
         self._keys = keys
 
-    def see(self) -> Seen:
+    def see(self) -> RedisState:
         """Read all state that changes while a mirror runs."""
         keys = self._keys
         with explained():
@@ -83,7 +83,7 @@ class Store:
             listeners = self._documents(ids, keys.listener, Beat)
             assignments = self._documents(ids, keys.assignment, Assignment)
             lost = self._lost_shards(epochs)
-        return Seen(
+        return RedisState(
             beats={listener: int(score) for listener, score in beats},
             listeners=listeners,
             assignments=assignments,
@@ -122,11 +122,11 @@ class Store:
             }
             return kept | self._documents(sorted(epochs.keys() - kept), self._keys.shard, Shard)
 
-    def ledger(self) -> Ledger:
+    def seats(self) -> StoredSeats:
         """The seats as the last leader stored them."""
         with explained():
             text: Any = self._redis.get(self._keys.seats)
-        return readable(_ledger, text, self._keys.seats) or Ledger()
+        return readable(_stored_seats, text, self._keys.seats) or StoredSeats()
 
     def coverage(self) -> dict[str, ShardCoverage]:
         """The coverage as the last leader stored it."""
@@ -182,7 +182,7 @@ class Store:
 
     # -- writes ----------------------------------------------------------------------------------
 
-    def shard_writes(self, shards: Mapping[str, Shard], seen: Seen) -> list[Write]:
+    def shard_writes(self, shards: Mapping[str, Shard], seen: RedisState) -> list[Write]:
         """Write shards that Redis lacks or has in another epoch; delete those that are gone."""
         keys = self._keys
         writes: list[Write] = []
@@ -195,13 +195,13 @@ class Store:
             writes.append(Write("HDEL", keys.shards, (shard_id,)))
         return writes
 
-    def seat_writes(self, seats: Records, seen: Seen) -> list[Write]:
+    def seat_writes(self, seats: Records, seen: RedisState) -> list[Write]:
         """Write the seats, if they differ from the stored ones."""
-        text = _encode(ledger(seats)).decode()
+        text = _encode(stored_seats(seats)).decode()
         return [] if text == seen.seats else [Write("SET", self._keys.seats, (text,))]
 
     def assignment_writes(
-        self, grants: Mapping[str, tuple[Grant, ...]], seen: Seen, now_ms: int
+        self, grants: Mapping[str, tuple[Grant, ...]], seen: RedisState, now_ms: int
     ) -> list[Write]:
         """Write the assignments of all recent listeners, if they differ from the stored ones."""
         writes: list[Write] = []
@@ -214,7 +214,9 @@ class Store:
                 writes.append(Write("SET", self._keys.assignment(listener), (document,)))
         return writes
 
-    def forgotten_writes(self, seen: Seen, now_ms: int, silent: Container[str] = ()) -> list[Write]:
+    def forgotten_writes(
+        self, seen: RedisState, now_ms: int, silent: Container[str] = ()
+    ) -> list[Write]:
         """Delete the traces of listeners that died long ago, and of `silent` ones."""
         keys = self._keys
         writes: list[Write] = []
@@ -226,12 +228,12 @@ class Store:
                 writes.append(Write("ZREM", keys.beats, (listener,)))
         return writes
 
-    def rejected_writes(self, rejected: Mapping[str, str], seen: Seen) -> list[Write]:
+    def rejected_writes(self, rejected: Mapping[str, str], seen: RedisState) -> list[Write]:
         """Write refused topics; delete those that are no longer refused."""
         return _differences(self._keys.rejected, rejected, seen.rejected)
 
     def problem_writes(
-        self, uncovered: Mapping[str, OngoingGap], problems: Mapping[str, str], seen: Seen
+        self, uncovered: Mapping[str, OngoingGap], problems: Mapping[str, str], seen: RedisState
     ) -> list[Write]:
         """Write the uncovered shards and the seats that do not serve."""
         told = {shard: _encode(ongoing).decode() for shard, ongoing in uncovered.items()}
@@ -241,14 +243,14 @@ class Store:
         ]
 
     def discovery_writes(
-        self, reasons: Iterable[str], notes: Iterable[str], causes: Iterable[str], seen: Seen
+        self, reasons: Iterable[str], notes: Iterable[str], causes: Iterable[str], seen: RedisState
     ) -> list[Write]:
         """Write discovery's reasons, notes and causes, each line once."""
         said = dict.fromkeys(notes, NOTE) | dict.fromkeys(reasons, REASON)
         said |= dict.fromkeys(causes, CAUSE)
         return _differences(self._keys.discovery, said, seen.discovery)
 
-    def name_writes(self, called: Called | None, seen: Seen) -> list[Write]:
+    def name_writes(self, called: Called | None, seen: RedisState) -> list[Write]:
         """Turn the stored names into those of `called`; no writes if its digest is stored.
 
         Raises `RedisUnavailable`.

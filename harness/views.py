@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from harness.oracle import Truth
-from mirror.conversation.document import ConversationDocument, LegDocument, document
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
+from mirror.conversation.published import PublishedLeg, PublishedView, published
 
 # Fields that the fold of the whole stream lacks: times at which the projector read.
 _OWN: Final = frozenset({"updated_at", "legs"})
@@ -26,7 +26,7 @@ _OF_A_QUEUE: Final = frozenset({"acd", "agent", "user"})
 _Leg = tuple[str, str | None]
 
 
-def folded(events: Iterable[Event]) -> dict[str, ConversationDocument]:
+def folded(events: Iterable[Event]) -> dict[str, PublishedView]:
     """Conversation → its view, from all events in the order of their partitions."""
     views: dict[str, ConversationView] = {}
     ids: dict[str, set[str]] = defaultdict(set)
@@ -35,34 +35,32 @@ def folded(events: Iterable[Event]) -> dict[str, ConversationDocument]:
         views[key] = fold(views.get(key), event)
         ids[key].add(event.event_id)
     return {
-        key: document(
+        key: published(
             view, ((leg, "") for leg in view.legs.values()), updated_at="", events=len(ids[key])
         )
         for key, view in views.items()
     }
 
 
-def difference(shown: ConversationDocument | None, expected: ConversationDocument | None) -> str:
+def difference(shown: PublishedView | None, expected: PublishedView | None) -> str:
     """The first difference of the view `shown` from `expected`, in a line. Empty if they are
     equal."""
     if shown is None or expected is None:
         return "" if shown is expected else "no view" if shown is None else "no such conversation"
     if len(shown.legs) != len(expected.legs):
         return f"{len(shown.legs)} legs, not {len(expected.legs)}"
-    for field in ConversationDocument.__struct_fields__:
+    for field in PublishedView.__struct_fields__:
         if field not in _OWN and getattr(shown, field) != getattr(expected, field):
             return f"{field} is {getattr(shown, field)}, not {getattr(expected, field)}"
     for leg, wanted in zip(shown.legs, expected.legs, strict=True):
-        for field in LegDocument.__struct_fields__:
+        for field in PublishedLeg.__struct_fields__:
             if field not in _OWN_OF_LEG and getattr(leg, field) != getattr(wanted, field):
                 said, meant = getattr(leg, field), getattr(wanted, field)
                 return f"leg {wanted.participant_id}: {field} is {said}, not {meant}"
     return ""
 
 
-def untruth(
-    shown: ConversationDocument | None, truths: Sequence[Truth], lost: frozenset[str]
-) -> str:
+def untruth(shown: PublishedView | None, truths: Sequence[Truth], lost: frozenset[str]) -> str:
     """The first field of the view that is not as it happened, in a line. Empty if all is.
 
     `truths` are all transitions of the conversation, oldest first. Types in `lost` may have no
@@ -104,7 +102,7 @@ def _queues(truths: Iterable[Truth]) -> Mapping[str, set[str | None]]:
 
 
 def _untrue_leg(
-    leg: LegDocument | None,
+    leg: PublishedLeg | None,
     truths: Sequence[Truth],
     queues: Mapping[str, set[str | None]],
     lost: frozenset[str],

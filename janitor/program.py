@@ -35,7 +35,7 @@ from mirror.fleet.pinned import pin
 from mirror.fleet.workers import Reporter
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
-from mirror.runtime.genesys_figures import tell_of_genesys
+from mirror.runtime import genesys_metrics
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
 
@@ -103,7 +103,7 @@ class Janitor(Program):
             report_progress=filling,
         )
         metrics = Metrics(process.registry, filler, genesys, self._producers)
-        tell_of_genesys(genesys.clients, process.registry)
+        genesys_metrics.register(process.registry, genesys.clients)
         interval = settings.janitor_interval
         sweeps, fills = Sweeping(zombies, interval, metrics.note), Filling(filler, leases)
         self._rounds = (

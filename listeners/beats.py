@@ -25,7 +25,7 @@ from listeners.receive.loop_state import LoopState
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
-from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, Shard
+from mirror.fleet.words import Assignment, Beat, ChannelReport, ListenerState, Seat, Shard
 
 # A loop state older than this many leases is no sign of life.
 STALE_LEASES: Final = 0.75
@@ -34,7 +34,7 @@ SHARD_FETCHES: Final = 50
 LOOKS: Final = 4  # in a heartbeat
 MISSED_FILINGS: Final = 10  # per beat, so that no beat waits for them
 
-States = frozenset[tuple[str, str, int, str]]
+States = frozenset[tuple[Seat, int, str]]
 
 
 class Beats:
@@ -208,9 +208,7 @@ def _is_known(shard: Shard | None, epoch: int) -> bool:
 
 
 def _states(state: LoopState) -> States:
-    return frozenset(
-        (report.shard, report.replica, report.epoch, report.state) for report in state.channels
-    )
+    return frozenset((report.seat, report.epoch, report.state) for report in state.channels)
 
 
 def _aged(report: ChannelReport, late: float) -> ChannelReport:

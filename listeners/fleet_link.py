@@ -19,7 +19,7 @@ import redis
 
 from listeners.channels.topic_list import Missed
 from mirror.fleet.gaps import Gap, file_gap
-from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard, seat_name
+from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
@@ -159,7 +159,7 @@ class FleetLink:
         released = Released(client=grant.client, epoch=grant.epoch, handle=handle)
         self._give_back(
             [self._keys.released, self._keys.channels(grant.client)],
-            [seat_name(*grant.seat), _encode(released), holder],
+            [grant.seat.name, _encode(released), holder],
         )
 
     def file_missed(self, missed: Missed, now: float, listener_id: str) -> None:

@@ -16,7 +16,7 @@ from mirror.fleet.words import ChannelState
 from mirror.runtime.metrics import CHANNELS, LISTENER, Numbers, States
 
 
-class Vitals:
+class ListenerHealth:
     """Health from the loop's state and counters. Any thread may ask."""
 
     def __init__(

@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from random import SystemRandom
 from typing import Any
 
-from listeners import gc_tuning
+from listeners import gc_tuning, metrics
 from listeners.beats import Beats
 from listeners.channels.adapters import RedisAdapter, genesys_adapters
-from listeners.channels.executor import Actions
+from listeners.channels.executor import Executor
 from listeners.channels.session import Session
 from listeners.channels.workers import Workers
 from listeners.counters import Counters
-from listeners.figures import tell
-from listeners.health import Vitals
+from listeners.health import ListenerHealth
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
 from listeners.receive.connection import tls_context
@@ -94,7 +93,7 @@ class Listener(Program):
         native = self._native(module, normaliser)
         self._loop = loop = Loop(session, normaliser, self._publisher, counters, native=native)
         self._workers = Workers()
-        loop.actions = Actions(
+        loop.executor = Executor(
             self._workers,
             genesys,
             reservations,
@@ -117,13 +116,13 @@ class Listener(Program):
             lease=settings.lease,
             report_progress=process.thread_watch.of("beats"),
         )
-        self._vitals = Vitals(counters, loop, process.registry, lease=settings.lease)
+        self._health = ListenerHealth(counters, loop, process.registry, lease=settings.lease)
         gauge(SPOOL_LIMIT, process.registry).set(settings.spool_limit)
         info = gauge(NATIVE, process.registry)
         if native is not None:
             info.labels(native.version).set(1)
         clients = [adapter.client for adapter in genesys.values()]
-        tell(process.registry, loop, self._publisher, clients)
+        metrics.register(process.registry, loop, self._publisher, clients)
         process.serve()
         gc_tuning.tune()
         self._loop_thread = process.thread("loop", loop.run)
@@ -141,11 +140,11 @@ class Listener(Program):
 
     def health(self) -> Health:
         """The health in the loop's state."""
-        return self._vitals.health()
+        return self._health.health()
 
     def hung(self) -> tuple[str, ...]:
         """The loop, if it makes no progress."""
-        return self._vitals.hung()
+        return self._health.hung()
 
     def checks(self) -> Iterator[Finding]:
         """The checks of this host: its disk, its way to Redis, its clock."""

@@ -4,7 +4,7 @@ import.
     from mirror import ConversationView, Event, fold
 
 `Event` is the record of the interaction topic, `fold` takes one into the view of its conversation
-(docs/event.md), and `event_schema` is its JSON Schema. `ConversationDocument` is the record of the
+(docs/event.md), and `event_schema` is its JSON Schema. `PublishedView` is the record of the
 topic of conversations (docs/projector.md), and `view_schema` its JSON Schema. Imports nothing
 from the packages above it (`listeners`, `coordinator`, `janitor`, `projector`, `dashboard`,
 `simulator`).
@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mirror.conversation.agent_event import AgentEvent
-    from mirror.conversation.document import ConversationDocument, LegDocument
     from mirror.conversation.event import Event
     from mirror.conversation.fold import ConversationView, LegView, fold
+    from mirror.conversation.published import PublishedLeg, PublishedView
     from mirror.conversation.schema import agent_event_schema, event_schema, view_schema
 
 __all__ = [
     "AgentEvent",
-    "ConversationDocument",
     "ConversationView",
     "Event",
-    "LegDocument",
     "LegView",
+    "PublishedLeg",
+    "PublishedView",
     "agent_event_schema",
     "event_schema",
     "fold",
@@ -39,10 +39,10 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "AgentEvent": "agent_event",
-    "ConversationDocument": "document",
+    "PublishedView": "published",
     "ConversationView": "fold",
     "Event": "event",
-    "LegDocument": "document",
+    "PublishedLeg": "published",
     "LegView": "fold",
     "agent_event_schema": "schema",
     "event_schema": "schema",

@@ -24,7 +24,7 @@ from mirror.kafka.kept import KEPT_HEADER
 from mirror.kafka.limits import record_limit
 from mirror.kafka.projected import PARTITIONS_HEADER
 from mirror.settings import Settings
-from projector.projection import Draft, View
+from projector.projection import Draft, ViewRecord
 from projector.share import Share
 from projector.writer import Aborted, Out, Writer
 
@@ -237,7 +237,7 @@ class Loop:
             if record is not None:
                 yield record
 
-    def _view(self, draft: Draft, view: View) -> Out:
+    def _view(self, draft: Draft, view: ViewRecord) -> Out:
         def smaller() -> Out | None:
             shortened = draft.shorten(view.key)
             return None if shortened is None else self._view(draft, shortened)

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import RANK, Event
 from mirror.conversation.fold import COUNT_AGAIN, ConversationView, LegView, begin, fold
 from mirror.conversation.legs import leg_key, leg_name
+from mirror.conversation.published import PublishedView, published
 from mirror.kafka.kept import FORMAT, ID_BYTES, Head, Kept, KeptLeg, encode, read_kept
 
 # A call has some thirty events. The ids of a longer conversation take 8 KiB of its record.
@@ -135,10 +135,10 @@ class Conversation:
             )
         )
 
-    def document(self) -> ConversationDocument:
+    def published(self) -> PublishedView:
         """The view for consumers."""
         since = self._since
-        return document(
+        return published(
             self.view,
             ((leg, since.get(name, "")) for name, leg in self.view.legs.items()),
             updated_at=self.updated_at,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Place(msgspec.Struct, frozen=True):
+class StartOffset(msgspec.Struct, frozen=True):
     """Where a partition goes on.
 
     `missed` counts records that Kafka deleted before they were projected. `is_shorter`: the
@@ -23,14 +23,14 @@ class Place(msgspec.Struct, frozen=True):
     is_shorter: bool = False
 
 
-def place(committed: int | None, floor: int, low: int, high: int) -> Place:
+def place(committed: int | None, floor: int, low: int, high: int) -> StartOffset:
     """`committed` is the group's offset, or None. `floor` is the offset behind the last record that
     the conversations count. `low` and `high` bound what Kafka retains of the partition.
     """
     wanted = max(floor, committed or 0)
     if wanted > high:
-        return Place(low, is_shorter=True)
+        return StartOffset(low, is_shorter=True)
     if wanted < low:
         is_new = committed is None and not floor
-        return Place(low, missed=0 if is_new else low - wanted)
-    return Place(wanted)
+        return StartOffset(low, missed=0 if is_new else low - wanted)
+    return StartOffset(wanted)

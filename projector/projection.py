@@ -26,7 +26,7 @@ from projector.memory import BOUNDS, Conversation, knows, raw_id, tombstone
 MOST_TOMBSTONES: Final = 2_000
 
 
-class View(msgspec.Struct, frozen=True, gc=False):
+class ViewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record for the topic of conversations: `value` is null in a tombstone."""
 
     key: str
@@ -124,7 +124,7 @@ class Draft:
             self.repeats += 1
         return is_first
 
-    def views(self, wall_ms: int | None = None) -> Iterator[View]:
+    def views(self, wall_ms: int | None = None) -> Iterator[ViewRecord]:
         """The records for the topic of conversations. Call it once, at the end.
 
         `wall_ms` is wall time if the end of the partition was reached, else None.
@@ -136,13 +136,13 @@ class Draft:
             ended_ms = self.clock_ms if conversation.view.state == "ended" else None
             kept = conversation.keep(offset, ended_ms)
             self.outcome.append((key, kept, ended_ms))
-            yield View(key, _encoder.encode(conversation.document()), kept)
+            yield ViewRecord(key, _encoder.encode(conversation.published()), kept)
         gone = tombstone(self.following - 1)
         for key in list(self._leaving()):
             self.outcome.append((key, None, None))
-            yield View(key, None, gone)
+            yield ViewRecord(key, None, gone)
 
-    def shorten(self, key: str) -> View | None:
+    def shorten(self, key: str) -> ViewRecord | None:
         """A smaller view of a conversation, after Kafka refused its last one. None: it is left out.
 
         The kept state is shortened in the same way. A refused tombstone is left out at once.
@@ -159,7 +159,7 @@ class Draft:
                 if len(kept) < len(before or b""):
                     self.outcome[place] = (key, kept, ended_ms)
                     self.shortened.add(key)
-                    return View(key, _encoder.encode(conversation.document()), kept)
+                    return ViewRecord(key, _encoder.encode(conversation.published()), kept)
         self.shortened.discard(key)
         self.refused.append(key)
         return None

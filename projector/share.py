@@ -22,7 +22,7 @@ from mirror.base.log import logger
 from mirror.kafka.projected import REBUILD
 from mirror.settings import Settings
 from projector.offsets import Offsets
-from projector.placing import Place, place
+from projector.placing import StartOffset, place
 from projector.projection import Draft, Partition
 from projector.restore import Restore
 
@@ -203,7 +203,7 @@ class Share:
                 self._accept(draft)
             is_here = known is not None and known.following == offset
             if is_here and low[number] <= offset <= high[number]:
-                self._begin(number, Place(offset))
+                self._begin(number, StartOffset(offset))
             else:
                 grace_ms = round(self._settings.conversation_grace * 1000)
                 to_read[number] = Partition(number, grace_ms)
@@ -254,7 +254,7 @@ class Share:
         else:
             self._refuse({number}, f"{finding}: it was created again or lost its end; {REBUILD}")
 
-    def _begin(self, number: int, found: Place) -> None:
+    def _begin(self, number: int, found: StartOffset) -> None:
         partition = self._known[number]
         self._short.pop(number, None)
         partition.following = found.offset

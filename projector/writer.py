@@ -38,7 +38,7 @@ POLL_SECONDS: Final = 0.05
 # How long a batch with refused records is divided. The next attempt knows what was found.
 WRITE_SECONDS: Final = 60.0
 DIVIDED: Final = 4
-LEAST_PIECE: Final = 16_384
+LEAST_PIECE_BYTES: Final = 16_384
 MOST_REFUSED: Final = 10_000
 
 Headers = Sequence[tuple[str, Any]]
@@ -241,7 +241,7 @@ class Writer:
             size = sum(record.size for record, _ in batch)
             pieces[topic] = min(pieces.get(topic, size), size) // DIVIDED
             if any(error.code() in _BY_SIZE for _, error in batch):
-                self._pieces[topic] = max(LEAST_PIECE, pieces[topic])
+                self._pieces[topic] = max(LEAST_PIECE_BYTES, pieces[topic])
         return bool(batches)
 
     def _know(self, record: Out) -> None:

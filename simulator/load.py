@@ -35,7 +35,7 @@ TICK_SECONDS = 0.004
 #: Frames in a row before other tasks run.
 BURST = 2000
 #: How many bytes may wait on a socket before its lanes wait.
-HIGH_WATER = 1024 * 1024
+HIGH_WATER_BYTES = 1024 * 1024
 TOPICS_SECONDS = 1.0
 _ID_LENGTH = 36
 _TOPIC_HOLE = b"t" * _ID_LENGTH
@@ -183,7 +183,9 @@ class LoadGun:
                 self._renew(lane)
                 waiting += 1
                 continue
-            if any(socket.transport.get_write_buffer_size() > HIGH_WATER for socket in listeners):
+            if any(
+                socket.transport.get_write_buffer_size() > HIGH_WATER_BYTES for socket in listeners
+            ):
                 self.stats.held += 1
                 waiting += 1
                 continue

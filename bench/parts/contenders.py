@@ -33,12 +33,12 @@ from confluent_kafka import Producer
 
 from listeners import gc_tuning as collector
 from listeners.channels.channel import Channel
-from listeners.channels.session import Held, Session, Step
+from listeners.channels.session import HeldSeat, Session, Step
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
 from listeners.receive.connection import Connection, open_socket, tls_context
-from listeners.receive.loop import READ_BUFFER, Loop
+from listeners.receive.loop import READ_BUFFER_BYTES, Loop
 from listeners.receive.native import Native
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Grant
@@ -118,7 +118,7 @@ def floor(task: Task) -> Outcome:
     (connection,) = connect(task)
     sock = connection.sock
     sock.setblocking(True)
-    view = memoryview(bytearray(READ_BUFFER))
+    view = memoryview(bytearray(READ_BUFFER_BYTES))
     sock.send(b"x")
     watch = Watch()
     while sock.recv_into(view):
@@ -132,7 +132,7 @@ def raw(task: Task) -> Outcome:
     connection.sock.setblocking(True)
     producer = Producer(producer_config(_settings(task, ""), "listener"))
     produce, topic = producer.produce, task.topic
-    view = memoryview(bytearray(READ_BUFFER))
+    view = memoryview(bytearray(READ_BUFFER_BYTES))
     connection.sock.send(b"x")
     watch = Watch()
     frames = 0
@@ -175,7 +175,7 @@ def ours(task: Task, module: Any = None) -> Outcome:
         normaliser = Normaliser()
         reader = module and Native(module, normaliser, publisher.recorder, counters)
         loop = Loop(session, normaliser, publisher, counters, native=reader)
-        loop.actions = Mock()  # the end of a stream is a loss, which nothing is done about
+        loop.executor = Mock()  # the end of a stream is a loss, which nothing is done about
         for number, connection in enumerate(connections):
             _open(loop, session, connection, number, task.uri)
         done = _Done(loop, counters, publisher, task.frames)
@@ -196,7 +196,7 @@ def _open(loop: Loop, session: Session, connection: Connection, number: int, uri
     channel = Channel(grant, (), time.monotonic(), holder="bench", silence=3600.0, rng=Random(1))
     channel.handle = Handle(f"streaming-0-{number}", uri)
     channel.phase = "connecting"
-    session.seats[grant.seat] = Held(channel)
+    session.seats[grant.seat] = HeldSeat(channel)
     loop.opened(channel, connection, 0)
     channel.phase = "live"
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from harness.deployment import Deployment
-from mirror.fleet.words import Beat
+from mirror.fleet.words import Beat, Seat
 from mirror.redis.clock import redis_now_ms
 
 
@@ -26,19 +26,19 @@ class Sight:
         texts: Any = client.mget([keys.listener(name) for name in names]) if names else []
         return [msgspec.json.decode(text, type=Beat) for text in texts if text]
 
-    def live(self) -> dict[tuple[str, str], str]:
+    def live(self) -> dict[Seat, str]:
         """Seat → the listener that has it live."""
         return {
-            (channel.shard, channel.replica): beat.listener
+            channel.seat: beat.listener
             for beat in self.beats()
             for channel in beat.channels
             if channel.state == "live"
         }
 
-    def live_epochs(self) -> dict[tuple[str, str], int]:
+    def live_epochs(self) -> dict[Seat, int]:
         """Seat → the epoch of its live channel."""
         return {
-            (channel.shard, channel.replica): channel.epoch
+            channel.seat: channel.epoch
             for beat in self.beats()
             for channel in beat.channels
             if channel.state == "live"

@@ -1,4 +1,4 @@
-"""Whether exactly those are finalised whose ends nobody saw, how soon and with how many calls."""
+"""Whether exactly those are finalized whose ends nobody saw, how soon and with how many calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def zombies(folder: Path, conversations: int, rate: float) -> bool:
         over = time.monotonic()
         wait_until(lambda: not active(mirror), 300, "nothing is active")
         settled = time.monotonic()
-        time.sleep(2.0)  # whatever might yet be finalised wrongly
+        time.sleep(2.0)  # whatever might yet be finalized wrongly
         return _judge_zombies(mirror, before, (over - begun, settled - over))
 
 
@@ -84,9 +84,9 @@ def _judge_zombies(
         {
             "ends that no socket saw": f"{len(swallowed):,} of {len(shown):,} shown conversations",
             "their end told by a back-fill": len(backfilled),
-            "finalised": f"{len(final):,} (ids: {len(finals):,})",
-            "not finalised, though over": len(unseen - final.keys()),
-            "finalised, though its end was seen": len(final.keys() - unseen),
+            "finalized": f"{len(final):,} (ids: {len(finals):,})",
+            "not finalized, though over": len(unseen - final.keys()),
+            "finalized, though its end was seen": len(final.keys() - unseen),
             "verified, and going on": f"{count['active']:,} times",
             "in the first sweep after due": f"{sum(t <= 1 for t, _ in late):,} of {len(late):,}",
             "ended after due, found later": lasted,
@@ -109,16 +109,16 @@ def _judge_zombies(
     )
 
 
-_COUNTS: Final = frozenset({"claimed", "finalised", "active", "calls", "least_calls", "failed"})
+_COUNTS: Final = frozenset({"claimed", "finalized", "active", "calls", "least_calls", "failed"})
 
 
 def _sweeps(mirror: Deployment) -> tuple[dict[str, tuple[str, float]], dict[str, list[float]]]:
-    """Conversation → (janitor, when it was finalised); janitor → when its sweeps began."""
+    """Conversation → (janitor, when it was finalized); janitor → when its sweeps began."""
     claims: dict[str, tuple[str, float]] = {}
     sweeps: dict[str, list[float]] = {}
     for name, line in mirror.logged("janitor"):
         at = datetime.fromisoformat(line["time"]).timestamp()
-        if line["event"] == "conversation_finalised":
+        if line["event"] == "conversation_finalized":
             claims[line["conversation"]] = (name, at)
         elif line["event"] == "sweep_finished":
             sweeps.setdefault(name, []).append(at - line["seconds"])
@@ -138,7 +138,7 @@ def _since(events: Iterable[Event], wanted: set[str]) -> dict[str, float]:
 def _late(
     claim: tuple[str, float], due: float, sweeps: Mapping[str, list[float]]
 ) -> tuple[int, float]:
-    """In which of its janitor's sweeps after it was due it was finalised, and how late."""
+    """In which of its janitor's sweeps after it was due it was finalized, and how late."""
     name, at = claim
     return sum(due + CLOCK_SLACK_SECONDS <= began <= at for began in sweeps[name]), at - due
 

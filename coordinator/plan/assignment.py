@@ -22,10 +22,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from mirror.fleet.words import REPLICAS
+from mirror.fleet.words import REPLICAS, Seat
 
 CLIENT_ROUNDS: Final = 4
-Seat = tuple[str, str]
 Why = Literal["no listener", "no channel"]
 
 
@@ -46,7 +45,7 @@ class Placement(msgspec.Struct, frozen=True):
 def seats(shards: Iterable[str], replicas: int) -> list[Seat]:
     """All seats, first replicas first; shards in a stable order."""
     ordered = sorted(shards, key=lambda id_: (len(id_), id_))
-    return [(shard, replica) for replica in REPLICAS[:replicas] for shard in ordered]
+    return [Seat(shard, replica) for replica in REPLICAS[:replicas] for shard in ordered]
 
 
 def place(
@@ -98,7 +97,7 @@ def _assignment_order(unassigned: Sequence[Seat], avoid: Mapping[Seat, Place]) -
     """
     of_shard: dict[str, list[Seat]] = {}
     for seat in sorted(unassigned, key=lambda seat: seat not in avoid):
-        of_shard.setdefault(seat[0], []).append(seat)
+        of_shard.setdefault(seat.shard, []).append(seat)
     return [of_shard[shard].pop(0) for shard, _ in unassigned]
 
 
@@ -119,31 +118,31 @@ class _Work:
 
     def fits(self, seat: Seat, listener: str) -> bool:
         """Rule 1, for listeners and for the total of channels."""
-        siblings = self.replicas.get(seat[0], {})
+        siblings = self.replicas.get(seat.shard, {})
         return len(self.listener) < self.left and listener not in siblings.values()
 
     def assign(self, seat: Seat, listener: str) -> None:
         self.listener[seat] = listener
         self.load[listener] += 1
         self.of[listener].add(seat)
-        self.replicas.setdefault(seat[0], {})[seat[1]] = listener
+        self.replicas.setdefault(seat.shard, {})[seat.replica] = listener
 
     def unassign(self, seat: Seat) -> None:
         listener = self.listener.pop(seat)
         self.load[listener] -= 1
         self.of[listener].discard(seat)
-        del self.replicas[seat[0]][seat[1]]
+        del self.replicas[seat.shard][seat.replica]
 
     def colocated(self, seat: Seat, listener: str) -> int:
         """The number of other replicas of the seat's shard on the listener's host."""
         if not self.several_hosts:
             return 0
         host = self.hosts[listener]
-        siblings = self.replicas.get(seat[0], {})
+        siblings = self.replicas.get(seat.shard, {})
         return sum(
             self.hosts[sibling] == host
             for replica, sibling in siblings.items()
-            if replica != seat[1]
+            if replica != seat.replica
         )
 
     def best_listener(self, seat: Seat) -> str | None:
@@ -164,7 +163,9 @@ class _Work:
 
     def spread(self) -> None:
         """Rule 2: move replicas off a shared host if another host can take them."""
-        for seat in sorted(self.listener, key=lambda seat: (seat[1], seat[0]), reverse=True):
+        for seat in sorted(
+            self.listener, key=lambda seat: (seat.replica, seat.shard), reverse=True
+        ):
             colocated = self.colocated(seat, self.listener[seat])
             if not colocated:
                 continue
@@ -191,7 +192,7 @@ class _Work:
                 if self.load[full] - self.load[empty] < 2:
                     break
                 for seat in sorted(self.of[full], reverse=True):
-                    if empty in self.replicas[seat[0]].values() or empty == self.avoid.get(seat):
+                    if empty in self.replicas[seat.shard].values() or empty == self.avoid.get(seat):
                         continue
                     if self.colocated(seat, empty) <= self.colocated(seat, full):
                         return seat, empty
@@ -210,11 +211,11 @@ class _Clients:
 
     def choice(self, seat: Seat) -> int:
         """The number of clients that a seat may have."""
-        return len(self._allowed.get(seat[0], self._room))
+        return len(self._allowed.get(seat.shard, self._room))
 
     def may(self, seat: Seat, client: str) -> bool:
         """Whether a seat may have this client now."""
-        allowed = self._allowed.get(seat[0], self._room)
+        allowed = self._allowed.get(seat.shard, self._room)
         return client in allowed and self._used[client] < self._room.get(client, 0)
 
     def free(self, seat: Seat) -> list[str]:
@@ -223,7 +224,7 @@ class _Clients:
 
     def taken(self, seat: Seat) -> Collection[str]:
         """The clients of the other replicas."""
-        return self._siblings.get(seat[0], {}).values()
+        return self._siblings.get(seat.shard, {}).values()
 
     def fill(self, client: str) -> int:
         """How full a client is: lower is emptier."""
@@ -234,19 +235,19 @@ class _Clients:
             self._used[self.of[seat]] -= 1
         self.of[seat] = client
         self._used[client] += 1
-        self._siblings.setdefault(seat[0], {})[seat[1]] = client
+        self._siblings.setdefault(seat.shard, {})[seat.replica] = client
 
     def make_room(self, seat: Seat) -> list[str]:
         """Move another seat to another client, second replicas first. Returns the freed client."""
-        wanted = self._allowed.get(seat[0], self._room.keys())
-        for holder in sorted(self.of, key=lambda held: (held[1], held[0]), reverse=True):
+        wanted = self._allowed.get(seat.shard, self._room.keys())
+        for holder in sorted(self.of, key=lambda held: (held.replica, held.shard), reverse=True):
             old = self.of[holder]
             elsewhere = self.free(holder) if old in wanted else []
             if elsewhere:
                 siblings = [
                     client
-                    for name, client in self._siblings[holder[0]].items()
-                    if name != holder[1]
+                    for name, client in self._siblings[holder.shard].items()
+                    if name != holder.replica
                 ]
                 self.give(
                     holder,
@@ -274,7 +275,9 @@ def _with_clients(
         if clients.may(seat, keep) and keep not in clients.taken(seat):
             clients.give(seat, keep)
     # Within one rank of replicas, seats with the smallest choice first.
-    for seat in sorted(seated, key=lambda candidate: (candidate[1], clients.choice(candidate))):
+    for seat in sorted(
+        seated, key=lambda candidate: (candidate.replica, clients.choice(candidate))
+    ):
         free = [] if seat in clients.of else clients.free(seat) or clients.make_room(seat)
         if not free:
             continue

@@ -24,20 +24,27 @@ clock goes back, so do all times (`coordinator.plan.clock`).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from coordinator.plan.clock import UNKNOWN
 from mirror.fleet.gaps import Gap
-from mirror.fleet.words import Beat, Shard
+from mirror.fleet.words import Beat, Seat, Shard
 
 # Ages are rounded to milliseconds and beats take a moment: a shorter interval is no gap.
 SLACK_MS: Final = 50
 
-#: A channel: its listener, shard, replica and epoch.
-Key = tuple[str, str, str, int]
-NO_RESTARTS: Final[Mapping[Key, int]] = {}
+
+class ChannelKey(NamedTuple):
+    """A channel: its listener, and the seat and the epoch of its grant."""
+
+    listener: str
+    seat: Seat
+    epoch: int
+
+
+NO_RESTARTS: Final[Mapping[ChannelKey, int]] = {}
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -154,8 +161,8 @@ def intervals(
     listeners: Mapping[str, Beat],
     beats: Mapping[str, int],
     alive: Container[str],
-    doubted: Container[Key] = (),
-    restarts: Mapping[Key, int] = NO_RESTARTS,
+    doubted: Container[ChannelKey] = (),
+    restarts: Mapping[ChannelKey, int] = NO_RESTARTS,
 ) -> dict[str, list[Interval]]:
     """Shard → the intervals of its channels, from each listener's last beat and its Redis time.
 
@@ -166,7 +173,7 @@ def intervals(
     for listener in listeners.keys() & beats.keys():
         beat_ms, beat = beats[listener], listeners[listener]
         for report in beat.channels:
-            key = (listener, report.shard, report.replica, report.epoch)
+            key = ChannelKey(listener, report.seat, report.epoch)
             if report.covered_ms is None or key in doubted or beat_ms == UNKNOWN:
                 continue
             start = max(beat_ms - report.covered_ms, restarts.get(key, 0))

@@ -25,10 +25,9 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan.assignment import Seat
 from coordinator.plan.clock import UNKNOWN, moved_back
-from coordinator.plan.coverage import Key
-from mirror.fleet.words import SERVING, Beat, ChannelReport
+from coordinator.plan.coverage import ChannelKey
+from mirror.fleet.words import SERVING, Beat, ChannelReport, Seat
 
 # Two sockets differ by more than 5 s in one of a hundred calls.
 DEAF_MS: Final = 30_000
@@ -56,7 +55,7 @@ class Deafness:
 
     def __init__(self, deaf_ms: int = DEAF_MS) -> None:
         self._deaf_ms = deaf_ms
-        self._ears: dict[Key, Ear] = {}
+        self._ears: dict[ChannelKey, Ear] = {}
         self._successors: dict[Seat, int] = {}  # successors in a row because of deafness
 
     def step_back(self, by_ms: int, now_ms: int) -> None:
@@ -77,11 +76,11 @@ class Deafness:
         """Learn from the last beats of live listeners."""
         live = dict(_serving(listeners, beats, alive))
         self._ears = {key: ear for key, ear in self._ears.items() if key in live}
-        risen: dict[str, dict[Key, int]] = {}
+        risen: dict[str, dict[ChannelKey, int]] = {}
         for key, report in live.items():
             ear = self._ears.get(key)
-            is_new = beats[key[0]] != UNKNOWN  # otherwise the report is the one from before
-            start_ms = beats[key[0]] - (report.covered_ms or 0) if is_new else now_ms
+            is_new = beats[key.listener] != UNKNOWN  # otherwise the report is the one from before
+            start_ms = beats[key.listener] - (report.covered_ms or 0) if is_new else now_ms
             if ear is None:
                 self._ears[key] = Ear(report.heard, now_ms, start_ms)
                 continue
@@ -95,7 +94,7 @@ class Deafness:
                 ear.start_ms = start_ms
         for key, report in live.items():
             siblings = [
-                n for sibling, n in risen.get(report.shard, {}).items() if sibling[2] != key[2]
+                n for sibling, n in risen.get(report.shard, {}).items() if sibling.seat != key.seat
             ]
             ear = self._ears[key]
             same_ms = self._deaf_ms // 2  # within it a sibling may report the same frames
@@ -107,32 +106,31 @@ class Deafness:
             if is_deaf and not ear.doubted_ms and not report.rejected:
                 ear.doubted_ms = now_ms
 
-    def doubted(self) -> dict[Key, int]:
+    def doubted(self) -> dict[ChannelKey, int]:
         """Doubted channel → since when."""
         return {key: ear.doubted_ms for key, ear in self._ears.items() if ear.doubted_ms}
 
-    def restarts(self) -> dict[Key, int]:
+    def restarts(self) -> dict[ChannelKey, int]:
         """Channel that was doubted → the end of the doubt; its earlier coverage does not count."""
         return {key: ear.covers_from_ms for key, ear in self._ears.items() if ear.covers_from_ms}
 
-    def hopeless(self, now_ms: int) -> dict[Seat, Key]:
+    def deaf(self, now_ms: int) -> dict[Seat, ChannelKey]:
         """Seats that need a successor: their channel was compared and stays deaf."""
-        found: dict[Seat, Key] = {}
+        found: dict[Seat, ChannelKey] = {}
         for key, ear in self._ears.items():
-            seat = (key[1], key[2])
-            patience = self._deaf_ms * 2 ** min(self._successors.get(seat, 0), 10)
+            patience = self._deaf_ms * 2 ** min(self._successors.get(key.seat, 0), 10)
             if ear.doubted_ms and now_ms - ear.doubted_ms > min(patience, MOST_PATIENCE_MS):
-                found[seat] = key
+                found[key.seat] = key
         return found
 
     def note_successor(self, seat: Seat) -> None:
         """Note that a deaf seat was granted a successor."""
         self._successors[seat] = self._successors.get(seat, 0) + 1
 
-    def _hears(self, key: Key, ear: Ear, now_ms: int, *, is_frame: bool) -> None:
+    def _hears(self, key: ChannelKey, ear: Ear, now_ms: int, *, is_frame: bool) -> None:
         """Restart the watch: a frame came, or the topics were set again."""
         if is_frame:
-            self._successors.pop((key[1], key[2]), None)
+            self._successors.pop(key.seat, None)
         if ear.doubted_ms:
             ear.covers_from_ms = now_ms
         ear.since_ms = now_ms
@@ -141,11 +139,11 @@ class Deafness:
 
 def _serving(
     listeners: Mapping[str, Beat], beats: Mapping[str, int], alive: Collection[str]
-) -> Iterator[tuple[Key, ChannelReport]]:
+) -> Iterator[tuple[ChannelKey, ChannelReport]]:
     """The receiving channels on which all of their shard's topics are confirmed."""
     for name, beat in listeners.items():
         if name not in alive or name not in beats:
             continue
         for report in beat.channels:
             if report.state in SERVING and report.covered_ms is not None and report.shard_epoch:
-                yield (name, report.shard, report.replica, report.epoch), report
+                yield ChannelKey(name, report.seat, report.epoch), report

@@ -29,13 +29,13 @@ from typing import Final
 
 import msgspec
 
-from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.assignment import Place, Placement
 from coordinator.plan.seats import Holding, Records, SeatRecord
-from mirror.fleet.words import Released
+from mirror.fleet.words import Released, Seat
 
 MAX_MOVES: Final = 40
 UNHEALTHY: Final = "its channel does not become live"
-BLIND: Final = "its client may not see the topics"
+NOT_ALLOWED: Final = "its client may not see the topics"
 DEAF: Final = "its channel hears nothing, another replica does"
 
 
@@ -46,7 +46,7 @@ class SuccessorRequest(msgspec.Struct, frozen=True):
     urgent: bool = False
 
 
-class Change(msgspec.Struct, frozen=True):
+class SeatChange(msgspec.Struct, frozen=True):
     """A change of a seat, for the log: `granted`, `moving`, `moved`, `abandoned`, `revoked`."""
 
     seat: Seat
@@ -104,17 +104,17 @@ def unhealthy(seats: Records, now_ms: int, patience_ms: int) -> dict[Seat, Place
     return {} if trying else dict(list(found.items())[:1])
 
 
-def advance(seats: Records, situation: Situation) -> list[Change]:
+def advance(seats: Records, situation: Situation) -> list[SeatChange]:
     """Bring `seats` one step nearer to the wanted state. Returns the changes."""
-    changes: list[Change] = []
+    changes: list[SeatChange] = []
     for seat in sorted(seats):
         _settle(seats[seat], situation, changes)
-        _spare_blind(seats, seats[seat], situation, changes)
+        _revoke_not_allowed(seats, seats[seat], situation, changes)
     wanted = situation.wanted.places
     for seat in [seat for seat in seats if seat not in wanted and _gone(seats[seat], situation)]:
         del seats[seat]
     budget = _Budget(seats, situation.limits)
-    for seat in sorted(wanted, key=lambda key: (key[1], key[0])):
+    for seat in sorted(wanted, key=lambda seat: (seat.replica, seat.shard)):
         record = seats.setdefault(seat, SeatRecord(*seat))
         if record.current is None and record.next is None:
             place = _free_place(seats, record, wanted, budget)
@@ -131,7 +131,7 @@ def advance(seats: Records, situation: Situation) -> list[Change]:
     return changes
 
 
-def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> None:
+def _settle(record: SeatRecord, situation: Situation, changes: list[SeatChange]) -> None:
     """Remove dead holders; let successors take over, or abandon them."""
     current, successor = record.current, record.next
     if successor is not None and successor.listener not in situation.alive:
@@ -160,25 +160,25 @@ def _settle(record: SeatRecord, situation: Situation, changes: list[Change]) -> 
     record.current, record.next = current, successor
 
 
-def _spare_blind(
-    seats: Records, record: SeatRecord, situation: Situation, changes: list[Change]
+def _revoke_not_allowed(
+    seats: Records, record: SeatRecord, situation: Situation, changes: list[SeatChange]
 ) -> None:
     """Revoke the grant of a seat whose client may not see the shard, if another replica serves.
     Genesys refuses the topics to that client, so the channel is useless."""
     current = record.current
     if current is None or record.seat not in situation.wanted.unassigned:
         return
-    if not _is_blind(current, record.shard, situation):
+    if _is_allowed(current, record.shard, situation):
         return
     siblings = _siblings(seats, record)
     if any(sibling.current is not None and sibling.current.live for sibling in siblings):
-        changes.append(_change(record, current, "revoked", BLIND))
+        changes.append(_change(record, current, "revoked", NOT_ALLOWED))
         record.current = record.next = None
 
 
-def _is_blind(holding: Holding, shard: str, situation: Situation) -> bool:
-    """Whether the channel's client may not see the shard."""
-    return holding.client not in situation.allowed.get(shard, (holding.client,))
+def _is_allowed(holding: Holding, shard: str, situation: Situation) -> bool:
+    """Whether the channel's client may see the shard."""
+    return holding.client in situation.allowed.get(shard, (holding.client,))
 
 
 def _gone(record: SeatRecord, situation: Situation) -> bool:
@@ -216,7 +216,7 @@ def _free_place(
     )
 
 
-def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> Change:
+def _grant(record: SeatRecord, place: Place, situation: Situation, budget: _Budget) -> SeatChange:
     """Grant a seat without a holder, at once."""
     released = situation.released.get(record.seat)
     handle = released.handle if released and released.client == place.client else None
@@ -244,10 +244,10 @@ def _ordered(seats: Records, situation: Situation) -> list[tuple[Seat, Successor
         elif seat in situation.requests:
             requests[seat] = situation.requests[seat]
         elif current.place != place and not situation.unheard:
-            if _is_blind(current, seat[0], situation):
-                requests[seat] = SuccessorRequest(BLIND, urgent=True)
-            else:
+            if _is_allowed(current, seat.shard, situation):
                 requests[seat] = SuccessorRequest("it is better there")
+            else:
+                requests[seat] = SuccessorRequest(NOT_ALLOWED, urgent=True)
     return sorted(requests.items(), key=lambda item: (not item[1].urgent, item[0]))
 
 
@@ -257,7 +257,7 @@ def _succeed(
     request: SuccessorRequest,
     situation: Situation,
     budget: _Budget,
-) -> Change | None:
+) -> SeatChange | None:
     """Grant a successor for a held seat, if the rules allow it now."""
     place = situation.wanted.places[record.seat]
     current, successor = record.current, record.next
@@ -319,5 +319,5 @@ class _Budget:
         return self._used[client] < self._limits.get(client, 0)
 
 
-def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> Change:
-    return Change(record.seat, kind, holding.listener, holding.epoch, reason)
+def _change(record: SeatRecord, holding: Holding, kind: str, reason: str) -> SeatChange:
+    return SeatChange(record.seat, kind, holding.listener, holding.epoch, reason)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from coordinator.plan.assignment import Seat, Why
-from coordinator.plan.coverage import Key
+from coordinator.plan.assignment import Why
+from coordinator.plan.coverage import ChannelKey
 from coordinator.plan.seats import Records
 from mirror.conversation.times import show_ms
-from mirror.fleet.words import Beat, Shard, seat_name
+from mirror.fleet.words import Beat, Seat, Shard
 
 UNASSIGNED: Final[Mapping[Why, str]] = {
     "no listener": "no listener can take it",
@@ -18,12 +18,12 @@ UNASSIGNED: Final[Mapping[Why, str]] = {
 
 
 def problems(
-    seats: Records, vacant: Mapping[Seat, Why], doubted: Iterable[Key], before_ms: int
+    seats: Records, vacant: Mapping[Seat, Why], doubted: Iterable[ChannelKey], before_ms: int
 ) -> dict[str, str]:
     """Seat → why it does not serve: it has no place (`vacant`), its channel has not been live since
     `before_ms` (Redis ms), or its channel hears nothing (`doubted`)."""
     not_live = {
-        seat_name(*seat): f"no live channel on {record.current.listener} "
+        seat.name: f"no live channel on {record.current.listener} "
         f"since {show_ms(record.not_live_since_ms)}; the leader opens another"
         for seat, record in seats.items()
         if record.current is not None
@@ -31,12 +31,10 @@ def problems(
         and record.not_live_since_ms < before_ms
     }
     deaf = {
-        seat_name(shard, replica): f"hears nothing on {listener}, while another replica does"
-        for listener, shard, replica, _ in doubted
+        key.seat.name: f"hears nothing on {key.listener}, while another replica does"
+        for key in doubted
     }
-    return (
-        not_live | deaf | {seat_name(*seat): UNASSIGNED[reason] for seat, reason in vacant.items()}
-    )
+    return not_live | deaf | {seat.name: UNASSIGNED[reason] for seat, reason in vacant.items()}
 
 
 def rejected(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from coordinator.plan import moves
-from coordinator.plan.assignment import Seat
-from coordinator.plan.coverage import Key
-from coordinator.plan.moves import Change, SuccessorRequest
+from coordinator.plan.coverage import ChannelKey
+from coordinator.plan.moves import SeatChange, SuccessorRequest
 from coordinator.plan.seats import Records
 from mirror.fleet.requests import DRAIN, REBALANCE, ROTATE
-from mirror.fleet.words import Beat, seat_name, seat_of
+from mirror.fleet.words import Beat, Seat, seat_of
 
 
 def leaving(
@@ -30,22 +29,22 @@ def successors(
     commands: Iterable[str],
     listeners: Mapping[str, Beat],
     unhealthy: Iterable[Seat],
-    hopeless: Mapping[Seat, Key],
+    deaf: Mapping[Seat, ChannelKey],
 ) -> dict[Seat, SuccessorRequest]:
     """Successors that listeners and operators request, and those for unhealthy and deaf
-    (`hopeless`) channels."""
+    channels."""
     requests = dict.fromkeys(unhealthy, SuccessorRequest(moves.UNHEALTHY, urgent=True)) | {
         seat_of(command.removeprefix(ROTATE)): SuccessorRequest("asked for")
         for command in commands
         if command.startswith(ROTATE)
     }
-    for seat, (listener, _, _, epoch) in hopeless.items():
-        deaf = seats[seat].current if seat in seats else None
-        if deaf is not None and (deaf.listener, deaf.epoch) == (listener, epoch):
+    for seat, key in deaf.items():
+        current = seats[seat].current if seat in seats else None
+        if current is not None and (current.listener, current.epoch) == (key.listener, key.epoch):
             requests[seat] = SuccessorRequest(moves.DEAF, urgent=True)
     for listener, beat in listeners.items():
         for report in beat.channels:
-            record = seats.get((report.shard, report.replica))
+            record = seats.get(report.seat)
             if report.rotate and record is not None and record.current is not None:
                 current = record.current
                 if (current.listener, current.epoch) == (listener, report.epoch):
@@ -54,10 +53,13 @@ def successors(
 
 
 def done(
-    seats: Records, commands: Collection[str], beating: Collection[str], changes: Sequence[Change]
+    seats: Records,
+    commands: Collection[str],
+    beating: Collection[str],
+    changes: Sequence[SeatChange],
 ) -> list[str]:
     """Commands that were carried out, or can never be carried out."""
-    moving = {seat_name(*change.seat) for change in changes if change.kind == "moving"}
+    moving = {change.seat.name for change in changes if change.kind == "moving"}
     found = [REBALANCE] if REBALANCE in commands else []
     for command in commands:
         if command.startswith(ROTATE):

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from coordinator.plan.assignment import Place, Seat
-from coordinator.plan.coverage import Key
-from mirror.fleet.words import SERVING, Beat, ChannelReport, Grant, Shard
+from coordinator.plan.assignment import Place
+from coordinator.plan.coverage import ChannelKey
+from mirror.fleet.words import SERVING, Beat, ChannelReport, Grant, Seat, Shard
 from mirror.genesys.handles import Handle
 
 
@@ -48,8 +48,8 @@ class SeatRecord(msgspec.Struct):
 
     @property
     def seat(self) -> Seat:
-        """The key of the seat: (shard, replica)."""
-        return (self.shard, self.replica)
+        """The key of the seat."""
+        return Seat(self.shard, self.replica)
 
     def holdings(self) -> Iterator[Holding]:
         """The holdings of the seat, the serving one first."""
@@ -59,7 +59,7 @@ class SeatRecord(msgspec.Struct):
             yield self.next
 
 
-class Ledger(msgspec.Struct):
+class StoredSeats(msgspec.Struct):
     """All seats, as stored in Redis."""
 
     seats: list[SeatRecord] = []
@@ -68,14 +68,14 @@ class Ledger(msgspec.Struct):
 Records = dict[Seat, SeatRecord]
 
 
-def records(ledger: Ledger) -> Records:
-    """The seats of a stored ledger, by seat."""
-    return {record.seat: record for record in ledger.seats}
+def records(stored: StoredSeats) -> Records:
+    """The stored seats, by seat."""
+    return {record.seat: record for record in stored.seats}
 
 
-def ledger(seats: Records) -> Ledger:
+def stored_seats(seats: Records) -> StoredSeats:
     """The seats in a stable order, ready to be stored."""
-    return Ledger([seats[seat] for seat in sorted(seats)])
+    return StoredSeats([seats[seat] for seat in sorted(seats)])
 
 
 def note_reports(
@@ -91,7 +91,7 @@ def note_reports(
     reports: dict[Seat, list[tuple[str, ChannelReport]]] = {}
     for listener in sorted(living & beats.keys()):
         for report in beats[listener].channels:
-            reports.setdefault((report.shard, report.replica), []).append((listener, report))
+            reports.setdefault(report.seat, []).append((listener, report))
     for seat, said in reports.items():
         record = seats.get(seat)
         if record is None:
@@ -123,8 +123,8 @@ def note_reports(
         if record.seat not in reports:
             record.current = _noted(record.current, set(), living)
             record.next = _noted(record.next, set(), living)
-        lit = record.current is not None and record.current.live
-        record.not_live_since_ms = None if lit else record.not_live_since_ms or now_ms
+        is_live = record.current is not None and record.current.live
+        record.not_live_since_ms = None if is_live else record.not_live_since_ms or now_ms
 
 
 def _noted(
@@ -137,24 +137,24 @@ def _noted(
 
 
 def grants(
-    seats: Records, shards: Mapping[str, Shard], doubted: Mapping[Key, int]
+    seats: Records, shards: Mapping[str, Shard], doubted: Mapping[ChannelKey, int]
 ) -> dict[str, tuple[Grant, ...]]:
     """Listener → its grants. Of two holdings of one listener only the newer is granted: the
     listener itself keeps the older channel until the newer one is live. Grants of `doubted`
     channels carry the start of the doubt."""
     result: dict[str, dict[Seat, Grant]] = {}
     for seat in sorted(seats):
-        shard = shards.get(seat[0])
+        shard = shards.get(seat.shard)
         if shard is None:
             continue
         for holding in seats[seat].holdings():
             result.setdefault(holding.listener, {})[seat] = Grant(
-                shard=seat[0],
-                replica=seat[1],
+                shard=seat.shard,
+                replica=seat.replica,
                 epoch=holding.epoch,
                 client=holding.client,
                 shard_epoch=shard.epoch,
                 handle=holding.handle,
-                doubted_ms=doubted.get((holding.listener, *seat, holding.epoch), 0),
+                doubted_ms=doubted.get(ChannelKey(holding.listener, seat, holding.epoch), 0),
             )
     return {listener: tuple(mine.values()) for listener, mine in result.items()}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from coordinator.plan import assignment
-from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.assignment import Place, Placement
 from coordinator.plan.seats import Records
-from mirror.fleet.words import Shard, usable_channels
+from mirror.fleet.words import Seat, Shard, usable_channels
 
 
 class Target:

@@ -5,7 +5,7 @@ batch.py     the records of one partition → the writes of the Lua command (pur
 store.py     reads and writes the fold, exactly once, by `lua/fold.lua`
 service.py   the consumer around them
 lag.py       how far it is behind (pure)
-vitals.py    whether it works, from librdkafka's statistics (pure)
+health.py    whether it works, from librdkafka's statistics (pure)
 """
 
 from coordinator.tracker.service import Tracker

@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
-from coordinator.tracker.fold import Seen, fold
+from coordinator.tracker.fold import TrackedEvent, fold
 from mirror.fleet.tracked import Tracked, decode, encode, threshold_ms
 from mirror.kafka.record import UndecodableRecord, reader_of
 from mirror.redis.documents import readable
 
-_read: Final = reader_of(Seen)
+_read: Final = reader_of(TrackedEvent)
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
+class ConversationChange(msgspec.Struct, frozen=True, gc=False):
     """The change of one conversation by a batch.
 
     `due_ms` is when it must be verified because of its age (Genesys' time), None if it has ended.
@@ -30,9 +30,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     threshold_ms: int
 
 
-def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
+def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[TrackedEvent]], int]:
     """Conversation id → its events in order, and the number of unreadable values."""
-    conversations: dict[str, list[Seen]] = {}
+    conversations: dict[str, list[TrackedEvent]] = {}
     unreadable = 0
     for value in values:
         try:
@@ -49,17 +49,17 @@ def read(values: Iterable[bytes | None]) -> tuple[dict[str, list[Seen]], int]:
 
 
 def changes(
-    conversations: Mapping[str, list[Seen]],
+    conversations: Mapping[str, list[TrackedEvent]],
     documents: Iterable[str | None],
     general: float,
     media: Mapping[str, float],
-) -> list[Change]:
+) -> list[ConversationChange]:
     """The changes of the conversations by the events, without unchanged conversations.
 
     `documents` are the stored conversations, in the order of `conversations`; an unreadable one is
     started over. `general` and `media` are the ages of verification in seconds.
     """
-    found: list[Change] = []
+    found: list[ConversationChange] = []
     for (conversation_id, events), document in zip(conversations.items(), documents, strict=True):
         tracked = readable(decode, document or None, conversation_id)
         was_due = None if tracked is None else _due(tracked, general, media)
@@ -70,7 +70,7 @@ def changes(
         if document is not None and after == document.encode():
             continue
         found.append(
-            Change(
+            ConversationChange(
                 conversation_id,
                 after,
                 was_due,

@@ -42,7 +42,7 @@ _ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)}
 _UNANSWERED: Final = frozenset({"alert", "dial"})
 
 
-class Seen(msgspec.Struct, gc=False):
+class TrackedEvent(msgspec.Struct, gc=False):
     """The fields of an event that the tracker reads. Unknown ones are skipped by the decoder."""
 
     event_id: str
@@ -64,7 +64,7 @@ class Seen(msgspec.Struct, gc=False):
     origin: str = "live"
 
 
-def fold(tracked: Tracked | None, event: Seen) -> Tracked:
+def fold(tracked: Tracked | None, event: TrackedEvent) -> Tracked:
     """`tracked` after `event`, changed in place; a new record without `tracked`."""
     event_type = event.event_type
     if tracked is None:
@@ -86,7 +86,7 @@ def end_id(conversation_id: str, tracked: Tracked) -> str:
     return legs.end_id(conversation_id, [*tracked.over, *(leg.name for leg in tracked.legs)])
 
 
-def _end(tracked: Tracked, event: Seen) -> None:
+def _end(tracked: Tracked, event: TrackedEvent) -> None:
     if tracked.legs:
         # An end is either a late repeat, or it knows that these legs are over. A janitor has asked
         # Genesys: its end counts for all legs, whatever their names.
@@ -98,7 +98,7 @@ def _end(tracked: Tracked, event: Seen) -> None:
         tracked.ended = True
 
 
-def _leg(tracked: Tracked, event: Seen, participant_id: str, medium: str) -> None:
+def _leg(tracked: Tracked, event: TrackedEvent, participant_id: str, medium: str) -> None:
     event_type = event.event_type
     leg = _find(tracked, participant_id, event.communication_id, medium)
     is_over = event_type in _OVER or event.state in ENDED_STATES

@@ -32,9 +32,9 @@ from confluent_kafka import (
 )
 
 from coordinator.tracker.batch import changes, read
+from coordinator.tracker.health import STATISTICS_MS, TrackerHealth, decode
 from coordinator.tracker.lag import Lag
-from coordinator.tracker.store import Store
-from coordinator.tracker.vitals import STATISTICS_MS, Vitals, decode
+from coordinator.tracker.store import ConversationStore
 from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
@@ -86,10 +86,10 @@ class Tracker:
         self._topic = settings.topic
         self._redis = client or connect(settings)
         self._keys = Keys(settings.namespace)
-        self._store = Store(self._redis, self._keys, settings.topic)
+        self._store = ConversationStore(self._redis, self._keys, settings.topic)
         self._log = logger("coordinator.tracker")
         self._group = f"{settings.kafka.prefix}mirror-{settings.namespace}-tracker"
-        self._vitals = Vitals(self._group, time.monotonic())
+        self._health = TrackerHealth(self._group, time.monotonic())
         self._reporter = Reporter(self._redis, self._keys, "tracker", name)
         self._stored: dict[int, str] = {}  # own partitions → offset that Redis has ("" for none)
         self._behind: set[int] = set()  # own partitions in which newer records are known to wait
@@ -148,7 +148,7 @@ class Tracker:
                 self._behind.discard(message.partition())
                 self._rebuilding.discard(message.partition())
             else:
-                self._vitals.failed(error.name(), error.str(), time.monotonic())
+                self._health.failed(error.name(), error.str(), time.monotonic())
                 self._log.warning("tracker_kafka_error", code=error.name())
         if self._redis_away:
             self._redis_away = False
@@ -198,8 +198,8 @@ class Tracker:
         """Update the state of the work, from memory, and report changes."""
         now = time.monotonic()
         self._lag.measured(self._waiting(consumer), now, time.time())
-        self._vitals.measured(self.lag, self.events, now)
-        before, self.reasons = self.reasons, self._vitals.reasons(now)
+        self._health.measured(self.lag, self.events, now)
+        before, self.reasons = self.reasons, self._health.reasons(now)
         if bool(before) != bool(self.reasons):
             write = self._log.warning if self.reasons else self._log.info
             write("tracker_idle" if self.reasons else "tracker_at_work", reason=self.reasons)
@@ -207,7 +207,7 @@ class Tracker:
             self.reasons,
             partitions=len(self._stored),
             lag=self.lag,
-            stale_ms=self._vitals.stale_ms(now),
+            stale_ms=self._health.stale_ms(now),
         )
 
     def _leave(self) -> None:
@@ -302,17 +302,17 @@ class Tracker:
         self._stored = {partition.partition: "" for partition in partitions}
         self._lag.reassigned()
         self._misplaced = True
-        self._vitals.assigned(time.monotonic())
+        self._health.assigned(time.monotonic())
         consumer.assign([])  # read nothing before `_place` has the offsets from Redis
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
         self._stored = {}
         self._behind = set()
         self._misplaced = True
-        self._vitals.lost(time.monotonic())
+        self._health.lost(time.monotonic())
 
     def _sampled(self, text: str) -> None:
-        self._vitals.sampled(decode(text), self._stored, self._topic, time.monotonic())
+        self._health.sampled(decode(text), self._stored, self._topic, time.monotonic())
 
     def _without_redis(self, consumer: Any, error: RedisUnavailable) -> None:
         """Stay in the group without reading, and start again from the offsets in Redis later."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis
 
-from coordinator.tracker.batch import Change
+from coordinator.tracker.batch import ConversationChange
 from mirror.fleet.pinned import read_pinned
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -22,7 +22,7 @@ from mirror.redis.scripts import script
 ENDED_KEPT_SECONDS: Final = 900
 
 
-class Store:
+class ConversationStore:
     """The tracker's reads and writes in Redis."""
 
     def __init__(self, client: redis.Redis, keys: Keys, topic: str) -> None:
@@ -46,7 +46,7 @@ class Store:
         partition: int,
         expected: str,
         following: int,
-        changes: Sequence[Change],
+        changes: Sequence[ConversationChange],
         *,
         behind: bool,
     ) -> bool:

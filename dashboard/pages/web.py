@@ -33,7 +33,7 @@ VIEWS: Final = {
 }
 SIGNED_IN: Final = "signed_in"
 RETRY_MS: Final = 1_000  # until a browser connects again after its stream broke
-LONGEST_FORM: Final = 4_096
+LONGEST_FORM_BYTES: Final = 4_096
 FORM_SECONDS: Final = 10.0
 KEEP_ALIVE_SECONDS: Final = 15.0
 
@@ -212,7 +212,7 @@ async def _form_token(request: Request) -> str:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LONGEST_FORM:
+        if len(body) > LONGEST_FORM_BYTES:
             return ""
     return parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
 

@@ -36,8 +36,8 @@ export function fold(view, event) {
     }
   } else {
     const leg = legOf(view, event);
-    const lastWord = event.event_type === "wrapup" ? leg.codeReadAt : leg.toldAt;
-    if (!repeated || event.received_at >= lastWord) apply(leg, event);
+    const readAt = event.event_type === "wrapup" ? leg.codeReadAt : leg.stateReadAt;
+    if (!repeated || event.received_at >= readAt) apply(leg, event);
   }
   const over = view.ended_at !== null || view.joinedLate;
   view.state = over && [...view.legs.values()].every((leg) => leg.ended) ? "ended" : "active";
@@ -52,7 +52,7 @@ function legOf(view, event) {
       direction: null, role: null, role_participant_id: null, state: "none", held: false,
       hold_started_at: null, parked_at: null, answered_at: null, ended_at: null, ended: false,
       disconnect_type: null, wrapup_code: null, acwStartedAt: null, acwEndedAt: null, rank: 0,
-      lastHold: ["", BEGAN], lastPark: ["", BEGAN], toldAt: "", roleAt: "", codedAt: "",
+      lastHold: ["", BEGAN], lastPark: ["", BEGAN], stateReadAt: "", roleReadAt: "", codedAt: "",
       codeReadAt: "" });
   }
   return view.legs.get(name);
@@ -63,10 +63,10 @@ function apply(leg, event) {
   for (const name of ["communication_id", "purpose", "agent_id", "queue_id", "direction"]) {
     leg[name] = event[name] ?? leg[name];
   }
-  if ((event.role !== null || !isOver(event)) && event.received_at >= leg.roleAt) {
+  if ((event.role !== null || !isOver(event)) && event.received_at >= leg.roleReadAt) {
     leg.role = event.role;
     leg.role_participant_id = event.role_participant_id;
-    leg.roleAt = event.received_at;
+    leg.roleReadAt = event.received_at;
   }
   if (type === "acw") leg.acwStartedAt = event.occurred_at;
   if (type === "acw_end") leg.acwEndedAt = event.occurred_at;
@@ -99,7 +99,7 @@ function code(leg, event) {
 function move(leg, event) {
   const type = event.event_type;
   if (event.origin === "snapshot") {
-    if (event.received_at < leg.toldAt) return;
+    if (event.received_at < leg.stateReadAt) return;
     stand(leg, event);
     leg.lastHold = [leg.lastHold[0], BEGAN];
     leg.lastPark = [leg.lastPark[0], BEGAN];
@@ -131,7 +131,7 @@ function stand(leg, event) {
   leg.held = event.held;
   leg.hold_started_at = event.held ? event.hold_started_at : null;
   leg.parked_at = event.state === "parked" ? leg.lastPark[0] || event.occurred_at : null;
-  leg.toldAt = later(leg.toldAt, event.received_at);
+  leg.stateReadAt = later(leg.stateReadAt, event.received_at);
 }
 
 function idOfUnpark(event, since) {

@@ -1,4 +1,4 @@
-"""Conversations that stay active too long: verified with Genesys, finalised if they are over.
+"""Conversations that stay active too long: verified with Genesys, finalized if they are over.
 
 sweep        claims overdue conversations, asks Genesys, acts
 verdict      the meaning of the answers, and their events (pure)

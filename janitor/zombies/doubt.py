@@ -1,6 +1,6 @@
 """Doubts Genesys' answer that a conversation is over. Pure.
 
-A finalised conversation that goes on is worse than a zombie that is found late. So in two cases the
+A finalized conversation that goes on is worse than a zombie that is found late. So in two cases the
 answer is doubted, reported, and asked for again later:
 
 - A frame contradicts it: a process of ours read within the last minutes that a leg was live after

@@ -1,6 +1,6 @@
 """Partitions that take no events. Pure, but for the clock.
 
-Nothing of theirs can be finalised, so their conversations are held for growing pauses, and the
+Nothing of theirs can be finalized, so their conversations are held for growing pauses, and the
 others go on. Each sweep tries such a partition once. A problem of a partition lasts until it takes
 events, or until no conversation of it is due any more.
 """

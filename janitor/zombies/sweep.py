@@ -1,4 +1,4 @@
-"""Verifies overdue conversations, and finalises those that are over.
+"""Verifies overdue conversations, and finalizes those that are over.
 
     analytics says   Genesys' GET says   then
     active           (not asked)         put back: verified again later
@@ -16,7 +16,7 @@ A conversation without a live leg is over, although `conversationEnd` waits for 
 a fresh frame contradicts an answer, or the answer is the same for everything, the answer is
 doubted, and the conversation is put back (`janitor.zombies.doubt`).
 
-A finalised conversation stays in the active set until the tracker reads its end from Kafka. It is
+A finalized conversation stays in the active set until the tracker reads its end from Kafka. It is
 put back only so that it is not done twice: if a janitor dies before the acknowledgement, its lease
 lapses. Analytics is asked for many conversations at once; a GET is made only for those that
 analytics does not show as active. A conversation that analytics shows without an open segment of a
@@ -76,13 +76,13 @@ class Sweep(msgspec.Struct):
     """The result of a sweep in conversations, its `calls` to Genesys and the fewest possible.
 
     The fewest: one analytics call per batch and one GET per conversation that is over, because
-    nothing is finalised without a GET. `held` are those whose partition takes no events. `problem`
+    nothing is finalized without a GET. `held` are those whose partition takes no events. `problem`
     says why the sweep broke off, why no claimed conversation could be verified, or which partitions
     take no events; `error` is the last failure.
     """
 
     claimed: int = 0
-    finalised: int = 0
+    finalized: int = 0
     not_found: int = 0
     active: int = 0
     ended_meanwhile: int = 0
@@ -279,10 +279,10 @@ class Zombies:
         ended_ms = None if events[-1].estimated else known_ms(events[-1].occurred_at)
         if doubt.contradicts(tracked, now_ms, ended_ms, self._fresh_seconds):
             return self._doubt(conversation_id, doubt.BY_FRAME, sweep)
-        return self._finalise(conversation_id, events, sweep)
+        return self._finalize(conversation_id, events, sweep)
 
     def _judge_unknown(self, batch: _Batch, sweep: Sweep) -> None:
-        """Finalise conversations that REST and analytics do not know, if both know any others."""
+        """Finalize conversations that REST and analytics do not know, if both know any others."""
         if not batch.unknown:
             return
         knows = self._knows_anything(batch, sweep)
@@ -301,7 +301,7 @@ class Zombies:
             else:
                 try:
                     events = closing(id_, tracked, "not_found", now_ms)
-                    seconds = self._finalise(id_, events, sweep)
+                    seconds = self._finalize(id_, events, sweep)
                 except KafkaUnavailable:
                     left = dict.fromkeys(batch.unknown[position:], self._retry())
                     self._leases.put_back(batch.lease, left)
@@ -329,7 +329,7 @@ class Zombies:
             self._log.warning("control_failed", error=str(error))
             return False
 
-    def _finalise(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
+    def _finalize(self, conversation_id: str, events: list[Event], sweep: Sweep) -> float:
         if self._is_held(conversation_id):
             return self._hold(conversation_id, sweep)
         try:
@@ -339,10 +339,10 @@ class Zombies:
             return self._hold(conversation_id, sweep)
         self._held.taken(self._producer.partition_of(conversation_id))
         sweep.least_calls += 1
-        sweep.finalised += 1
+        sweep.finalized += 1
         sweep.not_found += events[-1].reason == "not_found"
         self._log.info(
-            "conversation_finalised",
+            "conversation_finalized",
             conversation=conversation_id,
             reason=events[-1].reason,
             events=len(events),

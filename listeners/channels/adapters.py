@@ -1,4 +1,4 @@
-"""Adapts Redis and Genesys Cloud to the protocols of `Actions`.
+"""Adapts Redis and Genesys Cloud to the protocols of `Executor`.
 
 `RedisAdapter` reserves channels through `listeners.fleet_link.FleetLink`; `GenesysAdapter` creates
 channels and sets topics through `mirror.genesys.client.GenesysClient`, one for each OAuth client.

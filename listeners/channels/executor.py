@@ -64,7 +64,7 @@ class Reservations(Protocol):
         """Hand the channel on to the seat's next holder, and release the reservation."""
 
 
-class Actions:
+class Executor:
     """Runs blocking actions in the workers."""
 
     def __init__(

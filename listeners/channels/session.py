@@ -32,9 +32,8 @@ from listeners.channels.actions import Action
 from listeners.channels.channel import Channel
 from listeners.channels.topic_list import Missed
 from listeners.channels.upkeep import COMPARE_SECONDS
-from mirror.fleet.words import Assignment, ChannelReport, Grant, Shard
+from mirror.fleet.words import Assignment, ChannelReport, Grant, Seat, Shard
 
-Seat = tuple[str, str]
 Step = tuple[Channel, Action]
 
 # Genesys gives about a minute after `socket_closing`; a leader that lives grants within a beat or
@@ -49,7 +48,7 @@ LAST_LINGER_SECONDS: Final = 0.5
 MOST_MISSED: Final = 1_000
 
 
-class Held(msgspec.Struct):
+class HeldSeat(msgspec.Struct):
     """The channels of a seat."""
 
     current: Channel
@@ -73,7 +72,7 @@ class Session:
         self.missed: list[Missed] = []  # not filed yet
         self._listener = listener
         self._opened = 0
-        self.seats: dict[Seat, Held] = {}
+        self.seats: dict[Seat, HeldSeat] = {}
         self.retiring: list[Channel] = []
         self.version = 0
         self.draining = False
@@ -168,15 +167,15 @@ class Session:
 
     def reports(self, now: float, kept_until: float) -> tuple[ChannelReport, ...]:
         """One report for each epoch of a seat: of the serving channel, else of the opening one."""
-        reports: dict[tuple[str, str, int], ChannelReport] = {}
+        reports: dict[tuple[Seat, int], ChannelReport] = {}
         for channel in self.retiring:
             report = channel.report(now, kept_until)
-            reports[(report.shard, report.replica, report.epoch)] = report
+            reports[report.seat, report.epoch] = report
         for held in self.seats.values():
             for serving in (held.successor, held.current):
                 if serving is not None:
                     report = serving.report(now, kept_until)
-                    reports[(report.shard, report.replica, report.epoch)] = report
+                    reports[report.seat, report.epoch] = report
         return tuple(reports.values())
 
     # -- steps -----------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ class Session:
         held = self.seats.get(grant.seat)
         if held is None:
             channel = self._open(grant, shard, now)
-            self.seats[grant.seat] = Held(channel, missing=grant.seat in self._left)
+            self.seats[grant.seat] = HeldSeat(channel, missing=grant.seat in self._left)
             return []
         steps: list[Step] = []
         newest = held.successor or held.current

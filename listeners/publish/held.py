@@ -30,7 +30,7 @@ class Source(Protocol):
         """Forget records, by lane: Kafka has them."""
 
 
-class Held:
+class HeldRecords:
     """Records that wait in memory, in order."""
 
     def __init__(self, favoured: str) -> None:
@@ -88,7 +88,7 @@ class Held:
             self._settle([numbered for numbered in self._waiting if numbered.sequence not in gone])
         return gone
 
-    def replace(self, topic: str, partitions: int) -> None:
+    def repartition(self, topic: str, partitions: int) -> None:
         """Put a topic's records in the lanes for `partitions` partitions."""
         self._settle(
             [
@@ -106,7 +106,7 @@ class Held:
 class Merged:
     """A spool and memory merged in sequence: records taken back last may be the oldest."""
 
-    def __init__(self, spool: Spool, held: Held) -> None:
+    def __init__(self, spool: Spool, held: HeldRecords) -> None:
         self.spool = spool
         self._held = held
 

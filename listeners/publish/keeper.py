@@ -210,7 +210,7 @@ class Keeper:
         self._settle_losses()
         for topic, partition, text in suspects:
             self._drain.suspect(topic, partition, text)
-        may_send = not held and self._place(now)
+        may_send = not held and self._repartition(now)
         self._drain.step(now, may_send=may_send)
         self.problems = tuple(self._drain.problems())
         self.is_moving = self._drain.is_moving(now)
@@ -219,8 +219,8 @@ class Keeper:
         while self._settled:
             self.store.settle(self._settled.popleft())
 
-    def _place(self, now: float) -> bool:
-        """Move stored records of topics with a new number of partitions. Returns whether all
+    def _repartition(self, now: float) -> bool:
+        """Repartition stored records of topics with a new number of partitions. Returns whether all
         records are in their lanes."""
         store = self.store
         for topic, partitions in list(self._partitions.items()):
@@ -234,7 +234,7 @@ class Keeper:
                         self._drain.restart()
                     continue
                 try:
-                    if not store.replace(topic, partitions, now):
+                    if not store.repartition(topic, partitions, now):
                         return False
                 except SpoolError as error:
                     self._log.error("spool_move_failed", topic=topic, error=error)

@@ -19,7 +19,7 @@ from mirror.kafka.record import Header, Record
 
 BUSY_TIMEOUT_SECONDS: Final = 5.0
 # The overhead of SQLite's row and of its key in the index.
-ROW_OVERHEAD: Final = 32
+ROW_OVERHEAD_BYTES: Final = 32
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS records (
     sequence INTEGER PRIMARY KEY,

@@ -38,7 +38,7 @@ from listeners.publish.lanes import Lane, lane_of, places
 from listeners.publish.rows import (
     COLUMNS,
     OF_LANE,
-    ROW_OVERHEAD,
+    ROW_OVERHEAD_BYTES,
     Damaged,
     Numbered,
     Transaction,
@@ -128,7 +128,7 @@ class Spool:
         for numbered in sorted(records, key=by_sequence):
             sequence, record, place = numbered.sequence, numbered.record, numbered.place
             headers = msgspec.msgpack.encode(record.headers)
-            cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD
+            cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD_BYTES
             room = room_for(record.topic, self._favoured, self._limit)
             if record.topic in full or self.bytes + size + cost > room:
                 full.add(record.topic)
@@ -217,7 +217,7 @@ class Spool:
             raise SpoolBroken(f"spool folder {self.folder}: a file was cut")
         self._sizes = sizes
 
-    def replace(self, topic: str, partitions: int, most: int) -> bool:
+    def repartition(self, topic: str, partitions: int, most: int) -> bool:
         """Move up to `most` records of a topic to the lanes for `partitions`. Returns whether all
         are moved.
 

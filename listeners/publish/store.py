@@ -32,7 +32,7 @@ from typing import Final, NamedTuple
 from listeners.counters import Counters
 from listeners.publish import extent
 from listeners.publish.extent import Lost
-from listeners.publish.held import Held, Merged, Source, has_memory, placed_anew
+from listeners.publish.held import HeldRecords, Merged, Source, has_memory, placed_anew
 from listeners.publish.lanes import Lane, lane_of
 from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
@@ -90,7 +90,7 @@ class Store:
         self._acknowledged: dict[Lane, int] = {}  # not removed yet
         self._hand: list[Numbered] = []  # being written
         self._settled = (0, 0)  # records in memory and on disk, at the last consistent moment
-        self._held = Held(self._favoured)
+        self._held = HeldRecords(self._favoured)
         self._problem = ""  # why the disk refuses
         self._committed_at = now
         self._ask_at = now
@@ -228,7 +228,7 @@ class Store:
             self._inherited.remove(spool)
             self._close(spool)
 
-    def replace(self, topic: str, partitions: int, now: float) -> bool:
+    def repartition(self, topic: str, partitions: int, now: float) -> bool:
         """Move a topic's stored records to the lanes for `partitions`. Returns whether all are
         moved.
 
@@ -236,9 +236,9 @@ class Store:
         `SpoolError`.
         """
         self.commit(now)
-        self._held.replace(topic, partitions)
+        self._held.repartition(topic, partitions)
         for spool in (*self._inherited, self._own):
-            if not spool.replace(topic, partitions, MOVE_RECORDS):
+            if not spool.repartition(topic, partitions, MOVE_RECORDS):
                 return False
         return True
 

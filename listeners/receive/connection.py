@@ -15,9 +15,9 @@ from mirror.genesys.sockets import GONE, open_socket, tls_context
 
 __all__ = ["GONE", "WOULD_BLOCK", "Connection", "open_socket", "tls_context"]
 
-MAX_OUTGOING: Final = 64 * 1024
+MAX_OUTGOING_BYTES: Final = 64 * 1024
 # A TLS record holds 16 KiB: reading goes on while the shared buffer has room for one more.
-_TLS_RECORD: Final = 16 * 1024 + 64
+_TLS_RECORD_BYTES: Final = 16 * 1024 + 64
 
 WOULD_BLOCK: Final = (
     BlockingIOError,
@@ -61,7 +61,7 @@ class Connection:
                 end += count
                 if not self._tls:
                     break
-                if size - end < _TLS_RECORD:
+                if size - end < _TLS_RECORD_BYTES:
                     more = True
                     break
         except WOULD_BLOCK:
@@ -72,7 +72,7 @@ class Connection:
     def send(self, opcode: int, payload: bytes) -> None:
         """Send a frame, or keep it until the socket takes it. `OSError` if the socket is broken."""
         self._outgoing += encode(opcode, payload)
-        if len(self._outgoing) > MAX_OUTGOING:
+        if len(self._outgoing) > MAX_OUTGOING_BYTES:
             raise OSError("the server does not read what is sent")
         self.flush()
 

@@ -22,12 +22,12 @@ from typing import Final
 
 import msgspec
 
-MAX_MESSAGE: Final = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 # Bytes of an oversized message that are kept for the dead letter.
-KEPT_OF_OVERSIZED: Final = 64 * 1024
+KEPT_OF_OVERSIZED_BYTES: Final = 64 * 1024
 # A larger unfinished frame is collected in a buffer of its own, so the shared read buffer stays
 # small.
-MAX_TAIL: Final = 64 * 1024
+MAX_TAIL_BYTES: Final = 64 * 1024
 # RFC 6455 sets no number of fragments, and each costs memory however small it is.
 MAX_FRAGMENTS: Final = 65_536
 
@@ -49,7 +49,7 @@ _FIN: Final = 0x80
 _RSV: Final = 0x70
 _FINAL_TEXT: Final = _FIN | TEXT
 _MASKED: Final = 0x80
-_MAX_CONTROL: Final = 125
+_MAX_CONTROL_BYTES: Final = 125
 _U16: Final = Struct("!H")
 _U64: Final = Struct("!Q")
 
@@ -98,14 +98,14 @@ class FrameParser:
     """The receiving side of one connection.
 
     Either pass bytes to `feed`, or, without copying, use a buffer shared by many connections, of
-    more than `MAX_TAIL` + 14 bytes:
+    more than `MAX_TAIL_BYTES` + 14 bytes:
 
         start = parser.restore(view)             # puts back the unfinished frame
         count = sock.recv_into(view[start:])
         items = parser.cut(view, start + count)
     """
 
-    def __init__(self, limit: int = MAX_MESSAGE) -> None:
+    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
         self.tail = b""  # an unfinished frame, header first
         self.closed = False
         self.texts: Texts | None = None  # faster than Python's loop, if it is there
@@ -197,11 +197,11 @@ class FrameParser:
             self._control(opcode, bytes(view[start:stop]), items)
             return stop
         fits = not self._oversized and self._size + size <= self._limit
-        if stop > end and fits and size <= MAX_TAIL:
+        if stop > end and fits and size <= MAX_TAIL_BYTES:
             return 0
         if not fits and not self._oversized:
             self._oversized = True
-            self._parts = [b"".join(self._parts)[:KEPT_OF_OVERSIZED]]
+            self._parts = [b"".join(self._parts)[:KEPT_OF_OVERSIZED_BYTES]]
         self._first = first
         self._left = size
         self._size += size
@@ -215,7 +215,7 @@ class FrameParser:
         if opcode >= CLOSE:
             if opcode > PONG:
                 return "unknown control opcode"
-            if not first & _FIN or length > _MAX_CONTROL:
+            if not first & _FIN or length > _MAX_CONTROL_BYTES:
                 return "control frame fragmented or too long"
             return ""
         if opcode > BINARY:
@@ -232,7 +232,7 @@ class FrameParser:
         taken = min(self._left, end - start)
         stop = start + taken
         self._left -= taken
-        room = KEPT_OF_OVERSIZED - len(self._body) if self._oversized else taken
+        room = KEPT_OF_OVERSIZED_BYTES - len(self._body) if self._oversized else taken
         self._body += view[start : start + min(taken, max(room, 0))]
         if self._left:
             return stop
@@ -242,7 +242,7 @@ class FrameParser:
         if self._first & _FIN:
             whole = b"".join(self._parts) if len(self._parts) > 1 else payload
             if self._oversized:
-                items.append(Oversized(whole[:KEPT_OF_OVERSIZED], self._size))
+                items.append(Oversized(whole[:KEPT_OF_OVERSIZED_BYTES], self._size))
             else:
                 items.append(whole)
             self._parts = []
@@ -251,7 +251,7 @@ class FrameParser:
             return stop
         self._message = True
         if self._oversized:
-            self._parts = [b"".join(self._parts)[:KEPT_OF_OVERSIZED]]
+            self._parts = [b"".join(self._parts)[:KEPT_OF_OVERSIZED_BYTES]]
         elif len(self._parts) > MAX_FRAGMENTS:
             self._fail(items, TOO_BIG, "too many fragments")
         return stop
@@ -309,5 +309,5 @@ def encode(opcode: int, payload: bytes, mask: bytes | None = None) -> bytes:
 
 def encode_close(code: int, reason: str = "", mask: bytes | None = None) -> bytes:
     """A masked close frame; `reason` is cut to the size of a control frame."""
-    text = reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
+    text = reason.encode()[: _MAX_CONTROL_BYTES - 2].decode(errors="ignore").encode()
     return encode(CLOSE, _U16.pack(code) + text, mask)

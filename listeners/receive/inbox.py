@@ -12,7 +12,7 @@ from mirror.base.log import logger
 
 INBOX: Final = 4_096
 POST_TIMEOUT_SECONDS: Final = 10.0
-_WAKING: Final = 4_096
+_WAKING_BYTES: Final = 4_096
 
 Message = Callable[[float], list[Step]]
 
@@ -49,7 +49,7 @@ class Inbox:
     def clear_wake(self) -> None:
         """Note that the loop is awake."""
         try:
-            while self.woken.recv(_WAKING):
+            while self.woken.recv(_WAKING_BYTES):
                 pass
         except BlockingIOError:
             return

@@ -2,9 +2,9 @@
 
     select → recv_into a shared buffer → parse frames → normalise → produce
 
-All blocking work happens in other threads: `Actions` runs it in workers, and `Beats` talks to Redis
-in a thread of its own. Both only post to the loop's bounded inbox and wake it. So a hanging Redis
-or REST API never delays a frame (I7).
+All blocking work happens in other threads: `Executor` runs it in workers, and `Beats` talks to
+Redis in a thread of its own. Both only post to the loop's bounded inbox and wake it. So a hanging
+Redis or REST API never delays a frame (I7).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from listeners.channels.actions import Close, SendPing
 from listeners.channels.channel import Channel, fields
-from listeners.channels.executor import Actions, Outcome
+from listeners.channels.executor import Executor, Outcome
 from listeners.channels.session import Session, Step
 from listeners.channels.topic_list import Missed
 from listeners.counters import Counters
@@ -48,12 +48,12 @@ from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Assignment, Shard
 from mirror.genesys.handles import shorten
 
-READ_BUFFER: Final = 256 * 1024
+READ_BUFFER_BYTES: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # per pass; the next pass reads the other sockets
 SESSION_EVERY_SECONDS: Final = 0.05
 PUBLISH_EVERY_SECONDS: Final = 0.005
 IDLE_SECONDS: Final = 0.05
-SLOW: Final = 0.1
+SLOW_SECONDS: Final = 0.1
 STALL_SECONDS: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
 
@@ -87,7 +87,7 @@ class Loop:
         self._clock = clock
         self._log = logger("listener")
         self._selector = selectors.DefaultSelector()
-        self._view = memoryview(bytearray(READ_BUFFER))
+        self._view = memoryview(bytearray(READ_BUFFER_BYTES))
         self._connections: dict[Channel, Connection] = {}
         # Channels to read, the longest waiting first. select does not see all of their bytes.
         self._unread: dict[Channel, None] = {}
@@ -98,7 +98,7 @@ class Loop:
         self._publish_at = 0.0
         self._session_at = clock()
         self._stopping = threading.Event()
-        self.actions: Actions | None = None
+        self.executor: Executor | None = None
 
     # -- from other threads ----------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Loop:
                 self._update_state(now)
             passed = clock() - started
             self.counters.read_seconds += passed
-            if passed > SLOW:
+            if passed > SLOW_SECONDS:
                 self.counters.slow += 1
             if passed > STALL_SECONDS:
                 self.counters.stalls += 1
@@ -279,8 +279,8 @@ class Loop:
                         self._say_close(connection, NORMAL if ending else GOING_AWAY)
                         self._drop(channel)
                 case _:
-                    assert self.actions is not None
-                    self.actions.run(channel, action)
+                    assert self.executor is not None
+                    self.executor.run(channel, action)
         if steps:
             self._do(self.session.settle(now), now)
         elif self.session.interruptions != self._interruptions:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from listeners.channels.channel import Channel
 from listeners.counters import Counters
 from listeners.receive.frames import Item, Texts
-from listeners.receive.native_reader import Reader
+from listeners.receive.native_reader import NativeReader
 from listeners.receive.shadow import Shadow
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser, Reading
@@ -46,7 +46,7 @@ class Native:
         self.version: str = module.VERSION
         self.texts: Texts = module.texts
         memory = normaliser.memory
-        self.reader: Reader = module.Reader(
+        self.reader: NativeReader = module.Reader(
             region=recorder.region,
             encoding=recorder.encoding,
             content_type=recorder.content_type,

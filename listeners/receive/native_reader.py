@@ -12,12 +12,13 @@ from typing import Any, Final, Protocol
 from mirror.base.errors import SettingsError
 from mirror.conversation.normaliser.lending import State
 from mirror.kafka.record import NativeRecord
+from mirror.settings.model import NativeMode
 
 MODULE: Final = "interaction_mirror_native"
 API: Final = 2  # the version of the interface
 
 
-class Reader(Protocol):
+class NativeReader(Protocol):
     """The native reader. All its methods belong to one thread."""
 
     failures: int
@@ -45,7 +46,7 @@ class Reader(Protocol):
     def __contains__(self, conversation_id: str) -> bool: ...
 
 
-def load(mode: str) -> Any:
+def load(mode: NativeMode) -> Any:
     """The native module, None if it is not wanted or not installed.
 
     `mode` is `MIRROR_NATIVE`. Raises `SettingsError` if it is required but cannot be loaded.

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from listeners.counters import Counters
-from listeners.receive.native_reader import Reader
+from listeners.receive.native_reader import NativeReader
 from mirror.base.log import logger
 from mirror.conversation.normaliser import Normaliser
 from mirror.conversation.normaliser.lending import conversation_of
@@ -37,7 +37,7 @@ class Shadow:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: NativeReader,
         normaliser: Normaliser,
         recorder: Recorder,
         counters: Counters,
@@ -56,7 +56,7 @@ class Shadow:
     def read(
         self, messages: list[Any], start: int, received_at: str, now: float
     ) -> tuple[list[NativeRecord], int]:
-        """Like `Reader.read`."""
+        """Like `NativeReader.read`."""
         found: list[NativeRecord] = []
         place, count = start, len(messages)
         while place < count:

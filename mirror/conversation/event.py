@@ -40,6 +40,7 @@ EventType = Literal[
 Origin = Literal["live", "snapshot", "backfill", "janitor"]
 Reason = Literal["ended", "not_found"]
 Role = Literal["monitor", "coach", "barge", "consult"]
+Pii = Literal["drop", "hash", "keep"]  # what becomes of personal values: `MIRROR_PII`
 
 # Purposes of the organisation's people: agents on queued work, users on all other.
 STAFF: Final = frozenset({"agent", "user"})

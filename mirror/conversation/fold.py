@@ -41,7 +41,7 @@ _RANK_OF_ANSWER: Final = RANK["answer"]
 _BEGAN, _OVER = 0, 1
 _PARKED: Final = "parked"
 
-Place = tuple[str, int]  # when a hold or park began, and _BEGAN or _OVER
+SpellPlace = tuple[str, int]  # when a hold or park began, and _BEGAN or _OVER
 
 
 class LegView(msgspec.Struct, kw_only=True):
@@ -75,10 +75,10 @@ class LegView(msgspec.Struct, kw_only=True):
     acw_ended_at: str | None = None
     wrapup_code: str | None = None
     rank: int = 0
-    last_hold: Place = ("", 0)
-    last_park: Place = ("", 0)
-    told_at: str = ""  # when its hold or park was last read
-    role_at: str = ""  # when its role was last read
+    last_hold: SpellPlace = ("", 0)
+    last_park: SpellPlace = ("", 0)
+    state_read_at: str = ""  # when its hold or park was last read
+    role_read_at: str = ""  # when its role was last read
     coded_at: str = ""  # when the last wrap-up code was saved, if Genesys said so
     code_read_at: str = ""  # when its code was last read
 
@@ -148,8 +148,8 @@ def fold(view: ConversationView | None, event: Event) -> ConversationView:
     else:
         leg = find_leg(view, event.participant_id, event.communication_id, event.media_type)
         was_open = not leg.ended
-        told_at = leg.code_read_at if event.event_type == "wrapup" else leg.told_at
-        if not repeated or event.received_at >= told_at:
+        read_at = leg.code_read_at if event.event_type == "wrapup" else leg.state_read_at
+        if not repeated or event.received_at >= read_at:
             _leg(view.id, leg, event)
         view.open -= was_open and leg.ended
     is_over = view.ended_at is not None or view.joined_late
@@ -204,8 +204,8 @@ def _leg(conversation_id: str, leg: LegView, event: Event) -> None:
             setattr(leg, name, value)
     # A role ends with its leg: a source that first sees the leg ended cannot know its role.
     knows = event.role is not None or event.state not in ENDED_STATES
-    if knows and event.received_at >= leg.role_at:
-        leg.role_at = event.received_at
+    if knows and event.received_at >= leg.role_read_at:
+        leg.role_read_at = event.received_at
         leg.role, leg.role_participant_id = event.role, event.role_participant_id
     kind = event.event_type
     if kind == "acw":
@@ -237,7 +237,7 @@ def _code(leg: LegView, event: Event) -> None:
 def _move(conversation_id: str, leg: LegView, event: Event) -> None:
     kind = event.event_type
     if event.origin == "snapshot":
-        if event.received_at >= leg.told_at:
+        if event.received_at >= leg.state_read_at:
             _stand(leg, event)
             # The reading may contradict a resume that came from a late frame. So the same hold may
             # count again if a source that sees the hold reports it. If that report only lags, the
@@ -294,7 +294,7 @@ def _stand(leg: LegView, event: Event) -> None:
     leg.hold_started_at = event.hold_started_at if event.held else None
     parked = event.state == _PARKED
     leg.parked_at = leg.last_park[0] or event.occurred_at if parked else None
-    leg.told_at = max(leg.told_at, event.received_at)
+    leg.state_read_at = max(leg.state_read_at, event.received_at)
 
 
 def _end(leg: LegView, event: Event) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from mirror.conversation.event import Pii
 from mirror.conversation.normaliser.agents import AgentBody, PresenceDefinition, RoutingStatus
 from mirror.conversation.normaliser.bodies import (
     AfterCallWork,
@@ -125,7 +126,7 @@ class Mask:
         self._personal = Personal(key) if key else None
 
     @classmethod
-    def of(cls, pii: str, key: str) -> Mask | None:
+    def of(cls, pii: Pii, key: str) -> Mask | None:
         """The mask for a value of `MIRROR_PII`, with the key of `hash`; None for `keep`."""
         if pii == "keep":
             return None

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from mirror.conversation.agent_event import AgentEvent
-from mirror.conversation.document import ConversationDocument, LegDocument
 from mirror.conversation.event import Event
+from mirror.conversation.published import PublishedLeg, PublishedView
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
@@ -127,8 +127,8 @@ def agent_event_schema() -> dict[str, Any]:
 
 def view_schema() -> dict[str, Any]:
     """The JSON Schema of a view, the value of a record of the topic of conversations."""
-    schema = _schema(ConversationDocument, "Genesys conversation", VIEW_DESCRIPTIONS)
-    leg = _schema(LegDocument, "Leg", VIEW_DESCRIPTIONS | LEG_DESCRIPTIONS)
+    schema = _schema(PublishedView, "Genesys conversation", VIEW_DESCRIPTIONS)
+    leg = _schema(PublishedLeg, "Leg", VIEW_DESCRIPTIONS | LEG_DESCRIPTIONS)
     del leg["$schema"]
     schema["properties"]["legs"]["items"] = leg
     schema["properties"]["media"]["items"] = {"enum": list(MEDIA)}

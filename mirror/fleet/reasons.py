@@ -154,17 +154,17 @@ def janitors(
 
 
 def draining(
-    states: Mapping[str, tuple[str, int]], wished: set[str]
+    states: Mapping[str, tuple[str, int]], requested: set[str]
 ) -> tuple[list[str], list[str]]:
     """Reasons and notes on listeners that are drained on request; `states`: id → (state,
     channels)."""
     live = [
         listener
         for listener, (state, _) in states.items()
-        if state == "live" and listener not in wished
+        if state == "live" and listener not in requested
     ]
     reasons, notes = [], []
-    for listener in sorted(wished & states.keys()):
+    for listener in sorted(requested & states.keys()):
         state, channels = states[listener]
         if state == "dead":
             continue

@@ -11,7 +11,7 @@ from typing import Final
 
 import redis
 
-from mirror.fleet.words import seat_name
+from mirror.fleet.words import Seat
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -40,9 +40,9 @@ def request_rebalance(client: redis.Redis, keys: Keys) -> None:
     _request(client, keys, REBALANCE)
 
 
-def request_rotation(client: redis.Redis, keys: Keys, shard: str, replica: str) -> None:
+def request_rotation(client: redis.Redis, keys: Keys, seat: Seat) -> None:
     """Ask the leader for a fresh channel for a seat. Raises `RedisUnavailable`."""
-    _request(client, keys, ROTATE + seat_name(shard, replica))
+    _request(client, keys, ROTATE + seat.name)
 
 
 def _request(client: redis.Redis, keys: Keys, request: str) -> None:

@@ -89,7 +89,7 @@ class Tracked(msgspec.Struct, array_like=True, tag=FOLD_FORM):
         return now | set(self.places)
 
 
-class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
+class TrackedView(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as `mirror conversations` shows it.
 
     `since_ms`, `due_ms` and `read_ms` are epoch milliseconds: when it began, when it is due for
@@ -147,9 +147,7 @@ def read_conversation(client: redis.Redis, keys: Keys, conversation_id: str) -> 
     return readable(decode, text, key)
 
 
-def show_conversation(
-    client: redis.Redis, keys: Keys, conversation_id: str
-) -> ConversationView | None:
+def show_conversation(client: redis.Redis, keys: Keys, conversation_id: str) -> TrackedView | None:
     """One conversation, None if Redis does not know it. Raises `RedisUnavailable`."""
     tracked = read_conversation(client, keys, conversation_id)
     if tracked is None:
@@ -185,7 +183,7 @@ def list_conversations(
     overdue: bool = False,
     queue: str | None = None,
     limit: int | None = None,
-) -> Iterator[ConversationView]:
+) -> Iterator[TrackedView]:
     """Active conversations, soonest verification first. Raises `RedisUnavailable`.
 
     `overdue` keeps only conversations that are due for verification, `queue` only those with an
@@ -272,10 +270,8 @@ def oldest_due_seconds(client: redis.Redis, keys: Keys) -> float:
     return max(0.0, (redis_now_ms(client) - first[0][1]) / 1000) if first else 0.0
 
 
-def _view(
-    conversation_id: str, tracked: Tracked, due_ms: int | None, read_ms: int
-) -> ConversationView:
-    return ConversationView(
+def _view(conversation_id: str, tracked: Tracked, due_ms: int | None, read_ms: int) -> TrackedView:
+    return TrackedView(
         id=conversation_id,
         since_ms=tracked.since_ms,
         due_ms=due_ms,

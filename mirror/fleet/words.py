@@ -15,7 +15,7 @@ an age into Redis time by subtracting it from the Redis time of the beat.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,18 @@ NativeState = Literal["on", "off", "broken"]
 ChannelState = Literal["opening", "live", "rotating", "closing", "lost"]
 # The states of a channel that receives.
 SERVING: Final = frozenset({"live", "rotating"})
+
+
+class Seat(NamedTuple):
+    """One replica of one shard: what a listener is granted."""
+
+    shard: str
+    replica: str
+
+    @property
+    def name(self) -> str:
+        """The seat as one word, e.g. `12/b`: a field of Redis hashes and of logs."""
+        return f"{self.shard}/{self.replica}"
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -68,9 +80,9 @@ class Grant(msgspec.Struct, frozen=True):
     doubted_ms: int = 0
 
     @property
-    def seat(self) -> tuple[str, str]:
-        """The granted seat: (shard, replica)."""
-        return (self.shard, self.replica)
+    def seat(self) -> Seat:
+        """The granted seat."""
+        return Seat(self.shard, self.replica)
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -110,6 +122,11 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     heard: int = 0
 
+    @property
+    def seat(self) -> Seat:
+        """The seat of the channel."""
+        return Seat(self.shard, self.replica)
+
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
     """A listener's report to Redis, every `MIRROR_HEARTBEAT`."""
@@ -126,15 +143,10 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     native: NativeState = "off"
 
 
-def seat_name(shard: str, replica: str) -> str:
-    """A seat as one word, e.g. `12/b`: a field of Redis hashes and of logs."""
-    return f"{shard}/{replica}"
-
-
-def seat_of(name: str) -> tuple[str, str]:
-    """The shard and the replica of a `seat_name`."""
+def seat_of(name: str) -> Seat:
+    """The seat of a `Seat.name`."""
     shard, _, replica = name.rpartition("/")
-    return (shard, replica)
+    return Seat(shard, replica)
 
 
 def usable_channels(limit: int) -> int:

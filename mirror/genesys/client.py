@@ -27,10 +27,10 @@ from mirror.genesys.shapes import (
     AvailableTopics,
     ChannelBody,
     ChannelList,
+    ChannelTopicList,
     EntityPage,
     NewChannel,
     Subscriptions,
-    TopicList,
 )
 from mirror.genesys.timing import Calls
 from mirror.redis.rate import RateBudget
@@ -114,7 +114,7 @@ class GenesysClient:
             query={"ignoreErrors": "true"},
             body=[{"id": topic} for topic in wanted],
         )
-        listing = self._decode(answer, TopicList, "PUT subscriptions")
+        listing = self._decode(answer, ChannelTopicList, "PUT subscriptions")
         permitted = {}
         rejected = {}
         for entity in listing.entities:
@@ -134,7 +134,7 @@ class GenesysClient:
         answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
         if answer.is_empty_object:  # perhaps a channel without topics: it gets all of them again
             return frozenset()
-        listing = self._decode(answer, TopicList, "GET subscriptions")
+        listing = self._decode(answer, ChannelTopicList, "GET subscriptions")
         return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
 
     def channels(self, *, all_tokens: bool = False) -> dict[str, float | None]:

@@ -65,7 +65,7 @@ _JSON: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
 }
-_CHUNK: Final = 64 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 _NO_CONTENT: Final = 204
 
 
@@ -340,7 +340,7 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
         raise _too_large(host, int(announced))
     try:
         # Part by part, so the deadline also holds for a host that sends slowly.
-        while part := response.read1(_CHUNK, decode_content=True):
+        while part := response.read1(_CHUNK_BYTES, decode_content=True):
             parts.append(part)
             total += len(part)
             if total > MAX_ANSWER_BYTES or time.monotonic() > deadline:

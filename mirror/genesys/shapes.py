@@ -49,7 +49,7 @@ class ChannelList(msgspec.Struct):
     entities: list[ChannelBody]
 
 
-class TopicState(msgspec.Struct, rename="camel"):
+class ChannelTopic(msgspec.Struct, rename="camel"):
     """`ChannelTopic`: a subscribed topic, or the reason of its refusal."""
 
     id: str
@@ -58,10 +58,10 @@ class TopicState(msgspec.Struct, rename="camel"):
     missing_permissions: list[str] | None = None
 
 
-class TopicList(msgspec.Struct):
+class ChannelTopicList(msgspec.Struct):
     """`ChannelTopicEntityListing`."""
 
-    entities: list[TopicState]
+    entities: list[ChannelTopic]
 
 
 class AvailableTopic(msgspec.Struct, rename="camel"):

@@ -28,7 +28,7 @@ MAX_HEAD_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
 # The largest body (`mirror.genesys.http`) plus the framing of small chunks around it.
 MAX_WIRE_BYTES: Final = 64 * 1024 * 1024
-MAX_PROXY_ANSWER: Final = 16 * 1024
+MAX_PROXY_ANSWER_BYTES: Final = 16 * 1024
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?\r?\n")
 _OFFERED: Final = re.compile(
     rb"^proxy-authenticate:[ \t]*([A-Za-z]+)", re.IGNORECASE | re.MULTILINE
@@ -98,7 +98,7 @@ def _proxy_answer(sock: socket.socket, deadline: float) -> bytes:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise OSError(errno.ETIMEDOUT, "its answer takes too long")
-        if len(head) > MAX_PROXY_ANSWER:
+        if len(head) > MAX_PROXY_ANSWER_BYTES:
             raise OSError(errno.EMSGSIZE, "its answer is too large")
         sock.settimeout(seconds)
         # Byte by byte after the shortest answer: bytes after the head belong to the tunnel.

@@ -18,6 +18,7 @@ from mirror.base.errors import MirrorError
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
+from mirror.settings.model import Encoding
 
 T = TypeVar("T")
 Header = tuple[str, str | bytes | None]
@@ -25,14 +26,17 @@ Header = tuple[str, str | bytes | None]
 # the native reader makes them (docs/native.md).
 NativeRecord = tuple[bytes, str, list[Header], int]
 
-CONTENT_TYPES: Final = {"json": "application/json", "msgpack": "application/msgpack"}
+CONTENT_TYPES: Final[dict[Encoding, str]] = {
+    "json": "application/json",
+    "msgpack": "application/msgpack",
+}
 ERRORS: Final = "mirror.errors."
 # The subscription bounds the source topics (20,000 per client). The cache is bounded too, in case
 # frames carry made-up names.
 MAX_CACHED_SOURCES: Final = 50_000
 MAX_ERROR_MESSAGE: Final = 500
 # Head room for key, headers and the batch around a dead letter's value.
-RECORD_OVERHEAD: Final = 4_096
+RECORD_OVERHEAD_BYTES: Final = 4_096
 LEAST_DEAD_LETTER: Final = 1_024
 TRUNCATED: Final = f"{ERRORS}truncated-bytes"
 MASKED: Final = f"{ERRORS}masked"
@@ -53,7 +57,7 @@ class UndecodableRecord(MirrorError):
     """A record does not hold what its topic is for."""
 
 
-def _encoder(encoding: str) -> Callable[[Any], bytes]:
+def _encoder(encoding: Encoding) -> Callable[[Any], bytes]:
     """The function that encodes the value of a record."""
     encoder = msgspec.json.Encoder() if encoding == "json" else msgspec.msgpack.Encoder()
     return encoder.encode
@@ -63,7 +67,7 @@ class Recorder:
     """Makes records of events for one topic, region and encoding."""
 
     def __init__(
-        self, topic: str, region: str, encoding: str, schema: Header | None = None
+        self, topic: str, region: str, encoding: Encoding, schema: Header | None = None
     ) -> None:
         """`schema` is the header that names the schema of the values (`mirror.kafka.registry`)."""
         self.topic = topic
@@ -124,7 +128,7 @@ class AgentRecorder:
     """Makes records of agents' states for one topic, region and encoding."""
 
     def __init__(
-        self, topic: str, region: str, encoding: str, schema: Header | None = None
+        self, topic: str, region: str, encoding: Encoding, schema: Header | None = None
     ) -> None:
         """`schema` as for `Recorder`."""
         self.topic = topic
@@ -195,7 +199,7 @@ def dead_letter(
     """
     full = len(value) if size is None else size
     is_cut = full > len(value)
-    most = max(0, limit - RECORD_OVERHEAD)
+    most = max(0, limit - RECORD_OVERHEAD_BYTES)
     masked = None if mask is None else mask.json(value, most, is_cut=is_cut)
     if masked is not None:
         value = masked.value

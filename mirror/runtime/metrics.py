@@ -210,7 +210,7 @@ TRACKER: Final[Mapping[str, Described]] = {
 VERIFIED: Final = _counter(
     "janitor_conversations_verified",
     "Overdue conversations, by the outcome of their verification.",
-    outcome=("finalised", "active", "ended_meanwhile", "failed", "doubted", "held"),
+    outcome=("finalized", "active", "ended_meanwhile", "failed", "doubted", "held"),
 )
 GAPS_FILLED: Final = _counter("janitor_gaps_filled", "Gaps that this process filled.")
 CALLS: Final = _counter("janitor_genesys_calls", "REST calls made for zombies and gaps.")

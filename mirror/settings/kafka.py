@@ -11,7 +11,7 @@ from typing import Final
 
 from mirror.base.errors import SettingsError
 from mirror.settings.model import KafkaSettings
-from mirror.settings.reader import Reader
+from mirror.settings.reader import SettingsReader
 from mirror.settings.values import choice, kafka_url, line, pem, servers, topic_prefix
 
 _CONF: Final = "KAFKA_CONF_"
@@ -63,7 +63,7 @@ VARIABLES: Final = {key: name for name, key, _ in _PLAIN} | {
 }
 
 
-def read_kafka(reader: Reader) -> KafkaSettings:
+def read_kafka(reader: SettingsReader) -> KafkaSettings:
     """Read Kafka's settings. `KAFKA_BOOTSTRAP_SERVERS` wins over a platform's `KAFKA_URL`."""
     heroku = reader.parse("KAFKA_URL", "", kafka_url)
     explicit = reader.text("KAFKA_BOOTSTRAP_SERVERS")
@@ -114,7 +114,7 @@ def _conf_names(environ: Mapping[str, str]) -> Iterator[str]:
             yield plain
 
 
-def _protect(reader: Reader, properties: dict[str, str]) -> None:
+def _protect(reader: SettingsReader, properties: dict[str, str]) -> None:
     """Set the security protocol, and for TLS the trusted CAs."""
     protocol = properties.get("security.protocol", "").lower()
     has_sasl = any(key.startswith("sasl.") for key in properties)

@@ -6,14 +6,24 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from mirror.base.errors import SettingsError
 from mirror.base.units import duration, show_duration, size
+from mirror.conversation.event import Pii
 from mirror.settings import values
 from mirror.settings.kafka import read_kafka
-from mirror.settings.model import OAuthClient, RegistrySettings, Settings, Unread
-from mirror.settings.reader import Reader
+from mirror.settings.model import (
+    Encoding,
+    LogLevel,
+    NativeMode,
+    OAuthClient,
+    RegistrySettings,
+    Settings,
+    TlsVerify,
+    Unread,
+)
+from mirror.settings.reader import SettingsReader
 from mirror.settings.redis_url import redis_url
 from mirror.settings.supervised import read_supervised, state_directory
 from mirror.settings.unread import unread
@@ -32,7 +42,6 @@ TOPICS: Final = {
 }
 # Filter → what it selects from.
 FILTERS: Final = {"MIRROR_QUEUES": ("queues",), "MIRROR_USERS": ("users", "agents")}
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 MOST_SHADOWED: Final = 1_000_000
 MAX_CHANNELS_PER_CLIENT: Final = 20  # Genesys' limit: the 21st creation evicts another channel
 
@@ -42,7 +51,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises `SettingsError` for the first setting that does not parse or contradicts another.
     """
-    reader = Reader(os.environ if environ is None else environ)
+    reader = SettingsReader(os.environ if environ is None else environ)
     parse, text = reader.parse, reader.text
     region = parse("GENESYS_REGION", "mypurecloud.com", values.region)
     api_url = parse("GENESYS_API_URL", "", values.base_url)
@@ -59,11 +68,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"({show_duration(heartbeat)}), or one late beat would count as a death"
         )
     kafka = read_kafka(reader)
-    pii = parse("MIRROR_PII", "drop", values.choice("drop", "hash", "keep"))
+    pii: Pii = parse("MIRROR_PII", "drop", values.choice(*get_args(Pii)))
     pii_key = text("MIRROR_PII_KEY")
     if pii == "hash" and not pii_key:
         raise SettingsError("MIRROR_PII_KEY is not set: MIRROR_PII=hash takes a secret key there")
-    encoding = parse("MIRROR_ENCODING", "json", values.choice("json", "msgpack"))
+    encoding: Encoding = parse("MIRROR_ENCODING", "json", values.choice(*get_args(Encoding)))
     topics = _topics(reader, kafka.prefix)
     return Settings(
         region=region,
@@ -73,7 +82,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         custom_urls=bool(api_url),
         redis_url=parse("REDIS_URL", "redis://127.0.0.1:6379/0", redis_url),
         redis_url_file=reader.files.get("REDIS_URL"),
-        redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice("full", "chain", "none")),
+        redis_tls_verify=parse("REDIS_TLS_VERIFY", "full", values.choice(*get_args(TlsVerify))),
         kafka=kafka,
         registry=_registry(reader, encoding),
         namespace=parse("MIRROR_NAMESPACE", "default", values.name),
@@ -125,7 +134,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         dashboard_auth_header=parse("MIRROR_DASHBOARD_AUTH_HEADER", "", values.header_name),
         service_level=parse("MIRROR_SERVICE_LEVEL", "20s", values.positive_duration),
         supervised=read_supervised(reader),
-        log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*LOG_LEVELS)),
+        log_level=parse("MIRROR_LOG_LEVEL", "info", values.choice(*get_args(LogLevel))),
         startup_timeout=parse("MIRROR_STARTUP_TIMEOUT", "30s", duration),
         environment=reader.read,
         unread=(
@@ -135,7 +144,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _idle_filters(reader: Reader, subscribe: Sequence[str]) -> Iterator[Unread]:
+def _idle_filters(reader: SettingsReader, subscribe: Sequence[str]) -> Iterator[Unread]:
     """Filters that are set for what is not mirrored."""
     for name, families in FILTERS.items():
         if reader.read[name] != "*" and not set(families) & set(subscribe):
@@ -147,16 +156,16 @@ def metrics_addresses(environ: Mapping[str, str]) -> tuple[tuple[str, ...], int]
 
     Raises `SettingsError` if the settings of the address do not parse.
     """
-    reader = Reader(environ)
+    reader = SettingsReader(environ)
     hosts = _metrics_hosts(reader)
     return tuple(LOOPBACK.get(host, host) for host in hosts), _metrics_port(reader)
 
 
-def _metrics_hosts(reader: Reader) -> tuple[str, ...]:
+def _metrics_hosts(reader: SettingsReader) -> tuple[str, ...]:
     return reader.parse("MIRROR_METRICS_HOST", ALL_ADDRESSES, values.listen_hosts)
 
 
-def _metrics_port(reader: Reader) -> int:
+def _metrics_port(reader: SettingsReader) -> int:
     """The port for metrics. Processes that share an environment each add their own offset."""
     port = reader.parse("MIRROR_METRICS_PORT", "0", values.between(0, 65_535))
     offset = reader.parse("MIRROR_METRICS_OFFSET", "0", values.between(0, MAX_METRICS_OFFSET))
@@ -170,7 +179,7 @@ def _metrics_port(reader: Reader) -> int:
     return port + offset
 
 
-def _dashboard_port(reader: Reader) -> int:
+def _dashboard_port(reader: SettingsReader) -> int:
     """`MIRROR_DASHBOARD_PORT`, or the platform's `PORT`."""
     name, form, default = "MIRROR_DASHBOARD_PORT", values.between(0, 65_535), "8080"
     if reader.text("PORT") and not reader.text(name):
@@ -188,7 +197,7 @@ def _login_url(api_url: str, region: str) -> str:
     return api_url.replace("//api.", "//login.", 1)
 
 
-def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
+def _oauth_clients(reader: SettingsReader) -> tuple[OAuthClient, ...]:
     several = reader.parse("GENESYS_CLIENTS", "", values.clients)
     client_id = reader.parse("GENESYS_CLIENT_ID", "", values.word)
     secret = reader.parse("GENESYS_CLIENT_SECRET", "", values.word)
@@ -202,7 +211,7 @@ def _oauth_clients(reader: Reader) -> tuple[OAuthClient, ...]:
     return (OAuthClient(client_id, secret),) if client_id else ()
 
 
-def _topics(reader: Reader, prefix: str) -> dict[str, str]:
+def _topics(reader: SettingsReader, prefix: str) -> dict[str, str]:
     """Variable → its topic. Two alike would mix what consumers and the projector keep apart."""
     found: dict[str, str] = {}
     for name, default in TOPICS.items():
@@ -216,9 +225,9 @@ def _topics(reader: Reader, prefix: str) -> dict[str, str]:
     return found
 
 
-def _native(reader: Reader, pii: str) -> str:
+def _native(reader: SettingsReader, pii: Pii) -> NativeMode:
     """Read `MIRROR_NATIVE`. The native reader does not handle personal fields."""
-    mode = reader.parse("MIRROR_NATIVE", "auto", values.choice("auto", "off", "require"))
+    mode: NativeMode = reader.parse("MIRROR_NATIVE", "auto", values.choice(*get_args(NativeMode)))
     if pii == "drop" or mode == "off":
         return mode
     if mode == "require":
@@ -229,7 +238,7 @@ def _native(reader: Reader, pii: str) -> str:
     return "off"
 
 
-def _registry(reader: Reader, encoding: str) -> RegistrySettings | None:
+def _registry(reader: SettingsReader, encoding: Encoding) -> RegistrySettings | None:
     url = reader.parse("SCHEMA_REGISTRY_URL", "", values.base_url)
     key = reader.parse("SCHEMA_REGISTRY_KEY", "", values.line)
     secret = reader.parse("SCHEMA_REGISTRY_SECRET", "", values.line)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from mirror.base.errors import SettingsError
+from mirror.conversation.event import Pii
+
+TlsVerify = Literal["full", "chain", "none"]
+Encoding = Literal["json", "msgpack"]
+NativeMode = Literal["auto", "off", "require"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class OAuthClient(msgspec.Struct, frozen=True):
@@ -74,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     custom_urls: bool
     redis_url: str
     redis_url_file: Path | None  # where it came from, if that was a file
-    redis_tls_verify: str
+    redis_tls_verify: TlsVerify
     kafka: KafkaSettings
     registry: RegistrySettings | None
     namespace: str
@@ -104,12 +111,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     conversation_grace: float
     partitions: int
     replication_factor: int
-    encoding: str
-    native: str
+    encoding: Encoding
+    native: NativeMode
     native_shadow: int
     spool_dir: Path
     spool_limit: int
-    pii: str
+    pii: Pii
     pii_key: str
     metrics_hosts: tuple[str, ...]
     metrics_port: int
@@ -119,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dashboard_auth_header: str
     service_level: float
     supervised: Supervised
-    log_level: str
+    log_level: LogLevel
     startup_timeout: float
     environment: dict[str, str]
     unread: tuple[Unread, ...] = ()

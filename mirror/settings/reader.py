@@ -32,7 +32,7 @@ _SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.*")
 MAX_FILE_BYTES: Final = 256 * 1024
 
 
-class Reader:
+class SettingsReader:
     """Reads variables from one environment and remembers the values in force.
 
     `read` is name → value of all variables that were asked for; `used` are the variables that had a
@@ -111,7 +111,7 @@ def value(environ: Mapping[str, str], name: str, default: str = "") -> str:
 
     Raises `SettingsError` if the file cannot be read.
     """
-    return Reader(environ).text(name, default)
+    return SettingsReader(environ).text(name, default)
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, str]:

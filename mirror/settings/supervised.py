@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mirror.settings.model import Supervised
-from mirror.settings.reader import Reader
+from mirror.settings.reader import SettingsReader
 from mirror.settings.values import between, choice, positive_duration
 
 HANG_AFTER: Final = "20s"
@@ -30,7 +30,7 @@ COUNTS: Final[Mapping[str, str]] = {
 }
 
 
-def read_supervised(reader: Reader) -> Supervised:
+def read_supervised(reader: SettingsReader) -> Supervised:
     """Read and check these settings. Raises `SettingsError`. Creates no directory."""
     defaults = {
         "coordinator": "1",
@@ -59,7 +59,9 @@ def read_supervised(reader: Reader) -> Supervised:
 
 def run_directory(environ: Mapping[str, str]) -> Path:
     """The directory of `mirror up`'s supervisord socket: `MIRROR_RUN_DIR`, or the default."""
-    return Path(Reader(environ).text("MIRROR_RUN_DIR", str(state_directory(environ) / "run")))
+    return Path(
+        SettingsReader(environ).text("MIRROR_RUN_DIR", str(state_directory(environ) / "run"))
+    )
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from mirror.base.units import duration, whole
 from mirror.conversation.schema import MEDIA
 from mirror.settings.model import OAuthClient
+
+Choice = TypeVar("Choice", bound=str)
 
 # The media whose conversations live for days by nature (callbacks are scheduled, e-mails and
 # messages wait for people) are verified later than calls and chats.
@@ -31,13 +33,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-def choice(*options: str) -> Callable[[str], str]:
+def choice(*options: Choice) -> Callable[[str], Choice]:
     """One of `options`, in any case."""
 
-    def parse(text: str) -> str:
-        if text.strip().lower() not in options:
-            raise ValueError("one of " + ", ".join(options))
-        return text.strip().lower()
+    def parse(text: str) -> Choice:
+        for option in options:
+            if option == text.strip().lower():
+                return option
+        raise ValueError("one of " + ", ".join(options))
 
     return parse
 

@@ -18,7 +18,7 @@ import mirror
 from mirror.base.errors import SettingsError
 from mirror.settings import Settings, value
 from mirror.settings.directory import make_directory
-from mirror.settings.reader import Reader
+from mirror.settings.reader import SettingsReader
 from mirror.settings.supervised import COUNTS, read_supervised
 
 CONF: Final = Path(mirror.__file__).parents[1] / "deploy" / "supervisord.conf"
@@ -50,7 +50,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     Raises `SettingsError` for a value that does not parse, a run directory whose path is too long,
     or a directory that cannot be created.
     """
-    reader = Reader(environ)
+    reader = SettingsReader(environ)
     supervised = read_supervised(reader)
     by_file = {name for name in reader.used if name.endswith("_FILE")}
     complete = {name: held for name, held in environ.items() if name not in by_file}

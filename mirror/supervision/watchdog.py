@@ -35,7 +35,7 @@ from supervisor.states import ProcessStates
 
 from mirror.base import log
 from mirror.base.errors import EXIT_USAGE
-from mirror.settings.reader import Reader
+from mirror.settings.reader import SettingsReader
 from mirror.settings.supervised import read_supervised
 from mirror.supervision.heartbeat_file import Heartbeat, read_heartbeat
 
@@ -202,7 +202,7 @@ def serve(watchdog: Watchdog, stdin: TextIO, stdout: TextIO) -> None:
 
 def hang_after(environ: Mapping[str, str]) -> float:
     """Seconds of `MIRROR_HANG_AFTER`. Raises `SettingsError`."""
-    return read_supervised(Reader(environ)).hang_after
+    return read_supervised(SettingsReader(environ)).hang_after
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from simulator.rules import shortened
 from simulator.world import World, world_of
 
 SWITCHING_PROTOCOLS = 101
-MAX_CLIENT_FRAME = 1024 * 1024
+MAX_CLIENT_FRAME_BYTES = 1024 * 1024
 
 
 async def connect(request: web.Request) -> web.StreamResponse:
@@ -39,7 +39,7 @@ async def connect(request: web.Request) -> web.StreamResponse:
     if channel.socket is not None:
         world.rules.broken("socket_replaced", _wall_ms(), channel.client_id, shortened(channel.id))
     ws = web.WebSocketResponse(
-        autoping=False, compress=False, max_msg_size=MAX_CLIENT_FRAME, timeout=2.0
+        autoping=False, compress=False, max_msg_size=MAX_CLIENT_FRAME_BYTES, timeout=2.0
     )
     await ws.prepare(request)
     transport = request.transport

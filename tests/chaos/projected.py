@@ -15,8 +15,8 @@ import msgspec
 
 from harness.oracle import Truth
 from harness.views import difference, folded, untruth
-from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
+from mirror.conversation.published import PublishedView
 from mirror.settings import Settings
 from tests.chaos.account import Books
 from tests.chaos.follow import Follower
@@ -61,13 +61,13 @@ class Views(Follower):
         else:
             self._views[key] = message.value()
 
-    def of(self, conversations: Iterable[str]) -> dict[str, ConversationDocument]:
+    def of(self, conversations: Iterable[str]) -> dict[str, PublishedView]:
         """The views of these conversations, of those that have one."""
         with self.lock:
             self.check()
             found = {key: self._views.get(key) for key in conversations}
         return {
-            key: msgspec.json.decode(value, type=ConversationDocument)
+            key: msgspec.json.decode(value, type=PublishedView)
             for key, value in found.items()
             if value is not None
         }
@@ -110,9 +110,7 @@ class Projected:
         self._look_at_truth(shown, events)
         return not (self.missing or self.unlike or self.untrue)
 
-    def _look_at_truth(
-        self, shown: Mapping[str, ConversationDocument], events: Iterable[Event]
-    ) -> None:
+    def _look_at_truth(self, shown: Mapping[str, PublishedView], events: Iterable[Event]) -> None:
         if not self.untrue:
             return
         told = {event.conversation_id for event in events}

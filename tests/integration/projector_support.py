@@ -26,8 +26,8 @@ from harness.kafka_topics import SILENT, admin_client, create_topic
 from harness.process import ManagedProcess, wait_until
 from harness.views import difference, folded
 from mirror.base.errors import KafkaUnavailable
-from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
+from mirror.conversation.published import PublishedView
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load
 from projector.offsets import Offsets
@@ -236,18 +236,18 @@ class Stage:
         """The once topic."""
         return self.settings.once_topic
 
-    def views(self) -> dict[str, ConversationDocument]:
+    def views(self) -> dict[str, PublishedView]:
         """What a wallboard has that reads the topic of conversations from its beginning."""
-        found: dict[str, ConversationDocument] = {}
+        found: dict[str, PublishedView] = {}
         for message in self.read(self.settings.conversations_topic):
             key = message.key().decode()
             if message.value() is None:
                 found.pop(key, None)
             else:
-                found[key] = msgspec.json.decode(message.value(), type=ConversationDocument)
+                found[key] = msgspec.json.decode(message.value(), type=PublishedView)
         return found
 
-    def expected(self) -> dict[str, ConversationDocument]:
+    def expected(self) -> dict[str, PublishedView]:
         """The library's fold of all that was sent, in the order of the log."""
         return folded(self.sent)
 

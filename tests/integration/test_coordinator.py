@@ -17,7 +17,7 @@ from harness.simulated import Simulated, simulated
 from listeners.fleet_link import FleetLink
 from mirror.fleet.requests import request_drain, request_rotation
 from mirror.fleet.status_reader import read
-from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Shard
+from mirror.fleet.words import Beat, ChannelReport, Grant, ListenerState, Seat, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
@@ -72,7 +72,7 @@ class Fleet:
                 self._shards[name] = self._link.shards([grant.shard for grant in told.grants])
             self._link.restore_shards(self._shards.get(name, {}).values())
 
-    def seats(self) -> dict[tuple[str, str], str]:
+    def seats(self) -> dict[Seat, str]:
         """Seat → who has it."""
         return {grant.seat: name for name, mine in self.grants.items() for grant in mine}
 
@@ -129,7 +129,7 @@ def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_
     with coordinator(environment, tmp_path / "c") as process:
         fleet.until(lambda: len(fleet.seats()) == 8, "four shards on two listeners")
         for shard in "1234":
-            assert fleet.seats()[shard, "a"] != fleet.seats()[shard, "b"]
+            assert fleet.seats()[Seat(shard, "a")] != fleet.seats()[Seat(shard, "b")]
         assert {g.client for mine in fleet.grants.values() for g in mine} == {"p", "q"}
 
         fleet.join("l3")
@@ -146,7 +146,7 @@ def test_seats_follow_the_living(environment: dict[str, str], fleet: Fleet, tmp_
         settings = load(environment)
         with connect(settings) as client:
             seat = fleet.grants["l1"][0]
-            request_rotation(client, Keys(settings.namespace), seat.shard, seat.replica)
+            request_rotation(client, Keys(settings.namespace), seat.seat)
             fleet.until(
                 lambda: any(
                     grant.seat == seat.seat and grant.epoch > seat.epoch

@@ -23,8 +23,9 @@ def active(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.Monkey
     keys = Keys(tmp_path.name)
     with redis_server.client() as client:
         for number in range(ACTIVE):
-            client.set(keys.conversation(f"c{number}"), encode(Tracked(0)))
-            client.zadd(keys.active, {f"c{number}": number})
+            name = f"c{number}"
+            client.set(keys.conversation(name), encode(Tracked(0)))
+            client.zadd(keys.active, {name: number})
 
 
 @pytest.mark.parametrize("which", [[], ["c"]])

@@ -78,7 +78,7 @@ def test_it_works_and_ends_cleanly_on_sigterm(
         wait_until(
             lambda: "gaps_filled_total 1.0" in ask(port, "/metrics")[1], 10, "one gap is filled"
         )
-        assert re.search(r'verified_total\{outcome="finalised"\} [1-9]', ask(port, "/metrics")[1])
+        assert re.search(r'verified_total\{outcome="finalized"\} [1-9]', ask(port, "/metrics")[1])
         started = time.monotonic()
         process.send(signal.SIGTERM)
         assert process.wait(25) == 0
@@ -111,7 +111,7 @@ def test_a_dependency_that_is_away_ends_start_up_with_one_line(
 def test_kills_neither_lose_nor_invent(
     tmp_path: Path, env: dict[str, str], stage: Stage, sim: Simulated
 ) -> None:
-    """SIGKILL at many moments of the work: in the end each is finalised under one id, none else."""
+    """SIGKILL at many moments of the work: in the end each is finalized under one id, none else."""
     sim.post("/_sim/control", {"speed": 0.5})  # so that the calls outlast their being witnessed
     going_on = sim.post(
         "/_sim/control", {"action": "spawn", "scenario": "endless_call", "count": 3}
@@ -142,7 +142,7 @@ def test_kills_neither_lose_nor_invent(
         for turn in range(6):
             with janitor(tmp_path, env, f"killed-{turn}") as process:
                 process.wait_for(
-                    lambda: "conversation_finalised" in process.stderr,
+                    lambda: "conversation_finalized" in process.stderr,
                     30,
                     "at work",
                 )

@@ -47,7 +47,7 @@ def stage(kafka: str, redis_url: str, topic_name: str, sim: Simulated) -> Iterat
         yield made
 
 
-def finalised(events: list[Event]) -> Counter[str]:
+def finalized(events: list[Event]) -> Counter[str]:
     """Conversation → how many `finalize` it has, repeats counted once."""
     ids = {(event.conversation_id, event.event_id) for event in events if _is_final(event)}
     return Counter(conversation for conversation, _ in ids)
@@ -57,7 +57,7 @@ def _is_final(event: Event) -> bool:
     return event.event_type == "finalize"
 
 
-def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated) -> None:
+def test_exactly_those_that_are_over_are_finalized(stage: Stage, sim: Simulated) -> None:
     """Ends that nobody saw are found, with few calls; what goes on is put back and left alone."""
     going_on = spawn(sim, "endless_call", 10)
     ending = spawn(sim, "outbound_call", 25)
@@ -67,11 +67,11 @@ def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated)
         finish(sim, ending)
         genesys = stage.genesys()
         sweep = stage.zombies(genesys).sweep()
-        assert (sweep.claimed, sweep.finalised, sweep.active) == (35, 25, 10)
+        assert (sweep.claimed, sweep.finalized, sweep.active) == (35, 25, 10)
         assert sweep.calls == sweep.least_calls == genesys.calls == 26
         stage.wait_tracked(going_on)
     events = stage.events()
-    assert finalised(events) == Counter(dict.fromkeys(ending, 1))
+    assert finalized(events) == Counter(dict.fromkeys(ending, 1))
     for conversation in ending:
         own = [event for event in events if event.conversation_id == conversation]
         assert [event.event_type for event in own][-2:] == ["end", "finalize"]
@@ -89,13 +89,13 @@ def test_exactly_those_that_are_over_are_finalised(stage: Stage, sim: Simulated)
 
 
 def test_a_second_sweep_finds_nothing_to_do(stage: Stage, sim: Simulated) -> None:
-    """What was finalised is not finalised again, what is active is not asked for at once."""
+    """What was finalized is not finalized again, what is active is not asked for at once."""
     going_on, ending = spawn(sim, "endless_call", 2), spawn(sim, "outbound_call", 2)
     show(stage, going_on | ending)
     with tracking(stage.settings):
         stage.wait_tracked(going_on | ending)
         finish(sim, ending)
-        assert stage.zombies().sweep().finalised == 2
+        assert stage.zombies().sweep().finalized == 2
         genesys = stage.genesys()
         assert stage.zombies(genesys).sweep().claimed == 0
         assert genesys.calls == 0
@@ -137,7 +137,7 @@ def test_nothing_is_claimed_while_the_tracker_is_away_or_behind(
     assert stage.zombies().sweep().obstacle == "away"
 
 
-def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
+def test_a_conversation_that_genesys_lost_is_finalized_as_not_found(
     stage: Stage, sim: Simulated
 ) -> None:
     """404 on GET and unknown to analytics, while both know another one: a control call tells."""
@@ -148,7 +148,7 @@ def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
         finish(sim, ids)
         sim.fault(fault="forget")
         sweep = stage.zombies().sweep()
-        assert (sweep.finalised, sweep.not_found, sweep.active) == (3, 3, 1)
+        assert (sweep.finalized, sweep.not_found, sweep.active) == (3, 3, 1)
         assert sweep.calls == sweep.least_calls + 1
         stage.wait_tracked(going_on)
     last = [event for event in stage.events() if event.event_type == "finalize"]
@@ -159,7 +159,7 @@ def test_a_conversation_that_genesys_lost_is_finalised_as_not_found(
 def test_where_genesys_knows_nothing_at_all_everything_goes_on(
     stage: Stage, sim: Simulated
 ) -> None:
-    """All GETs 404 and analytics empty: put back for a while, not one of them finalised."""
+    """All GETs 404 and analytics empty: put back for a while, not one of them finalized."""
     ids = spawn(sim, "outbound_call", 4)
     show(stage, ids)
     with tracking(stage.settings):
@@ -167,20 +167,20 @@ def test_where_genesys_knows_nothing_at_all_everything_goes_on(
         finish(sim, ids)
         sim.fault(fault="forget")
         sweep = stage.zombies().sweep()
-        assert (sweep.finalised, sweep.doubted) == (0, 4)
+        assert (sweep.finalized, sweep.doubted) == (0, 4)
         assert stage.tracked() == ids
         assert set(stage.client.zrange(stage.keys.doubted, 0, -1)) == ids
         day_ago = round((time.time() - 25 * 3600) * 1000)
         for id_ in ids:  # it goes on saying so
             stage.client.zadd(stage.keys.doubted, {id_: day_ago})
             stage.client.zadd(stage.keys.active, {id_: 1})
-        assert stage.zombies().sweep().finalised == 4
+        assert stage.zombies().sweep().finalized == 4
         stage.wait_tracked(set())
     assert not stage.client.exists(stage.keys.doubted)
 
 
 def test_a_fresh_frame_is_believed_before_a_404(stage: Stage, sim: Simulated) -> None:
-    """What listeners read to live a moment ago is not finalised for a gateway's sake."""
+    """What listeners read to live a moment ago is not finalized for a gateway's sake."""
     going_on, ids = spawn(sim, "endless_call", 1), spawn(sim, "outbound_call", 2)
     show(stage, going_on | ids)
     with tracking(stage.settings):
@@ -188,7 +188,7 @@ def test_a_fresh_frame_is_believed_before_a_404(stage: Stage, sim: Simulated) ->
         finish(sim, ids)
         sim.fault(fault="forget")
         sweep = stage.zombies(fresh=600.0).sweep()
-        assert (sweep.finalised, sweep.doubted, sweep.active) == (0, 2, 1)
+        assert (sweep.finalized, sweep.doubted, sweep.active) == (0, 2, 1)
 
 
 def test_times_of_a_clock_that_stepped_back_are_not_believed(stage: Stage, sim: Simulated) -> None:
@@ -215,7 +215,7 @@ def test_an_odd_id_stops_no_other(stage: Stage, sim: Simulated) -> None:
         finish(sim, ids)
         stage.client.zadd(stage.keys.active, {"not a UUID": 1})
         sweep = stage.zombies().sweep()
-        assert (sweep.finalised, sweep.failed) == (4, 1)
+        assert (sweep.finalized, sweep.failed) == (4, 1)
         assert stage.client.zrange(stage.keys.failing, 0, -1) == ["not a UUID"]
         sim.post("/_sim/control", {"quirks": {"odd_ids_fail": False}})
         stage.client.zadd(stage.keys.active, {"not a UUID": 1})
@@ -224,7 +224,7 @@ def test_an_odd_id_stops_no_other(stage: Stage, sim: Simulated) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, status: int) -> None:
+def test_a_refusal_or_a_failure_never_finalizes(stage: Stage, sim: Simulated, status: int) -> None:
     """Not even one that is over: it is tried again later, and then found."""
     ids = spawn(sim, "outbound_call", 2)
     show(stage, ids)
@@ -233,20 +233,20 @@ def test_a_refusal_or_a_failure_never_finalises(stage: Stage, sim: Simulated, st
         finish(sim, ids)
         sim.fault(fault="rest", method="GET", path="/api/v2/conversations/*", status=status)
         sweep = stage.zombies().sweep()
-        assert (sweep.finalised, sweep.failed) == (0, 2)
+        assert (sweep.finalized, sweep.failed) == (0, 2)
         sim.call("DELETE", "/_sim/faults")
-        assert finalised(stage.events()) == Counter()
+        assert finalized(stage.events()) == Counter()
         done = 0
 
         def found() -> bool:
             nonlocal done
-            done += stage.zombies().sweep().finalised
+            done += stage.zombies().sweep().finalized
             return done == 2
 
-        wait_until(found, 30, "both are finalised once Genesys answers")
+        wait_until(found, 30, "both are finalized once Genesys answers")
 
 
-def test_an_end_that_came_while_it_asked_is_not_finalised(stage: Stage, sim: Simulated) -> None:
+def test_an_end_that_came_while_it_asked_is_not_finalized(stage: Stage, sim: Simulated) -> None:
     """The tracker is asked once more right before the events are produced."""
     ids = spawn(sim, "outbound_call", 1)
     show(stage, ids)
@@ -260,11 +260,11 @@ def test_an_end_that_came_while_it_asked_is_not_finalised(stage: Stage, sim: Sim
         zombies = stage.zombies()
         sweep = Sweep()
         zombies._verify(claim.lease, claim.ids, time.monotonic() + 60, sweep)
-        assert (sweep.finalised, sweep.ended_meanwhile) == (0, 1)
+        assert (sweep.finalized, sweep.ended_meanwhile) == (0, 1)
 
 
 def test_without_kafka_nothing_is_settled(stage: Stage, sim: Simulated) -> None:
-    """No acknowledgement, no account: the conversation is due again, and then finalised once."""
+    """No acknowledgement, no account: the conversation is due again, and then finalized once."""
     ids = spawn(sim, "outbound_call", 1)
     show(stage, ids)
     with tracking(stage.settings):
@@ -280,5 +280,5 @@ def test_without_kafka_nothing_is_settled(stage: Stage, sim: Simulated) -> None:
             zombies.sweep()
         assert stage.tracked() == ids
         zombies._producer = real
-        wait_until(lambda: zombies.sweep().finalised == 1, 15, "finalised when Kafka is back")
+        wait_until(lambda: zombies.sweep().finalized == 1, 15, "finalized when Kafka is back")
         stage.wait_tracked(set())

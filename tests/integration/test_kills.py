@@ -2,7 +2,7 @@
 
 Each life dies right before its n-th effect, for n = 0, 1, 2, … until one comes to its end. After
 each death somebody else goes on once the leases have lapsed, and what comes out is what comes out
-undisturbed: the same events under the same ids, the same conversations finalised, the same active
+undisturbed: the same events under the same ids, the same conversations finalized, the same active
 set. By design, not by timing: no life is killed at a moment that a clock chose.
 """
 
@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.store import Store
+from coordinator.tracker.store import ConversationStore
 from harness.kafka_topics import read_topic
 from harness.simulated import Simulated
 from janitor.producer import AckedProducer
@@ -67,7 +67,7 @@ def new_stage(
 def fold(stage: Stage) -> None:
     """What the tracker does with all that is on the topic, and its beat."""
     settings = stage.settings
-    store = Store(stage.client, stage.keys, settings.topic)
+    store = ConversationStore(stage.client, stage.keys, settings.topic)
     stored = store.beat([0], behind=False).get(0, "")
     servers = settings.kafka.properties["bootstrap.servers"]
     records = read_topic(servers, settings.topic)[int(stored or 0) :]

@@ -23,6 +23,7 @@ from harness.pages import fetch, health, samples
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
+from listeners.channels.attempts import STABLE_AFTER_SECONDS
 from listeners.channels.upkeep import COMPARE_SECONDS
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap, list_gaps
@@ -107,6 +108,14 @@ class Scene:
 
         self.process.wait_for(live, timeout, f"live under epoch {epoch}")
         return live()[0]
+
+    def until_stable(self) -> None:
+        """Wait until the channel's socket is old enough to be opened again if it is lost."""
+        self.process.wait_for(
+            lambda: (self.reports()[0].covered_ms or 0) > STABLE_AFTER_SECONDS * 1000,
+            STABLE_AFTER_SECONDS + 10.0,
+            "a stable socket",
+        )
 
     def until_events(self, more: int = 30) -> None:
         """Wait until so many more events were read."""
@@ -277,7 +286,7 @@ def test_a_dropped_socket_is_opened_again_on_the_same_channel(scene: Scene) -> N
     scene.start()
     scene.assign(1)
     first = scene.until_live(1)
-    time.sleep(5.1)  # a socket lost sooner than that is not trusted
+    scene.until_stable()
     scene.org.fault(fault="drop")
     scene.process.wait_for(
         lambda: (scene.reports()[0].covered_ms or 99_999) < 4_000, 10.0, "fresh coverage"
@@ -304,7 +313,7 @@ def test_a_stalled_socket_is_found_silent(scene: Scene) -> None:
     scene.start()
     scene.assign(1)
     scene.until_live(1)
-    time.sleep(5.1)
+    scene.until_stable()
     scene.org.fault(fault="stall")
     scene.process.wait_for(
         lambda: scene.reports()[0].state == "lost" or (scene.reports()[0].covered_ms or 0) < 2_000,

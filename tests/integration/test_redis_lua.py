@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from coordinator.election import Deposed, Leadership, Write
-from coordinator.store import Store
-from coordinator.tracker.store import Store as TrackerStore
+from coordinator.store import FleetStore
+from coordinator.tracker.store import ConversationStore
 from janitor.claims import BEHIND_SECONDS, NEVER, Leases
 from janitor.gaps.marks import Marks
 from listeners.fleet_link import RESERVED_LEASES, FleetLink
@@ -394,7 +394,7 @@ def file_as_leader(client: redis.Redis, keys: Keys, gap: Gap) -> None:
     """File a gap in the fenced writes of a pass."""
     leader = Leadership(client, keys, "one", 60)
     leader.claim()
-    leader.write(Store(client, keys).gap_writes([gap]))
+    leader.write(FleetStore(client, keys).gap_writes([gap]))
 
 
 @pytest.mark.parametrize("file", [file_gap, file_as_leader])
@@ -495,7 +495,7 @@ def test_a_partition_that_the_topic_no_longer_has_holds_up_nothing(client: redis
     client.hset(KEYS.offsets("events"), f"behind:{PARTITIONS}", 1)
     claim = Leases(client, KEYS, "events", PARTITIONS).claim_conversations(50, 60.0)
     assert (len(claim.ids), claim.obstacle) == (50, "")
-    store = TrackerStore(client, KEYS, "events")
+    store = ConversationStore(client, KEYS, "events")
     assert store.anybody_behind(), "the number is not known yet"
     pin(client, KEYS, {"events": PARTITIONS})
     assert not store.anybody_behind()

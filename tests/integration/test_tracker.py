@@ -251,7 +251,7 @@ def test_one_of_more_trackers_than_partitions_is_well_without(
     with tracking(made) as first, tracking(made) as second:
         both = (first, second)
         wait_until(
-            lambda: all(tracker._vitals._joined for tracker in both), 60, "both are in the group"
+            lambda: all(tracker._health._joined for tracker in both), 60, "both are in the group"
         )
         assert [tracker.reasons for tracker in both] == [(), ()]
         assert sorted(len(tracker._stored) for tracker in both) == [0, 1]

@@ -78,7 +78,7 @@ class AnalyticsParticipant(msgspec.Struct, rename="camel"):
     sessions: list[Session] | None = None
 
 
-class AnalyticsConversation(msgspec.Struct, rename="camel"):
+class AnalyticsBody(msgspec.Struct, rename="camel"):
     """The fields of AnalyticsConversationWithoutAttributes that are read."""
 
     conversation_id: str | None = None
@@ -88,7 +88,7 @@ class AnalyticsConversation(msgspec.Struct, rename="camel"):
     participants: list[AnalyticsParticipant] | None = None
 
 
-def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
+def body_of(conversation: AnalyticsBody) -> tuple[PersonalBody, bool]:
     """The conversation as a body, and whether the body has all of its legs."""
     participants: list[PersonalParticipant] = []
     complete = True
@@ -123,7 +123,7 @@ def body_of(conversation: AnalyticsConversation) -> tuple[PersonalBody, bool]:
     return body, complete
 
 
-def _linked(conversation: AnalyticsConversation) -> str | None:
+def _linked(conversation: AnalyticsBody) -> str | None:
     """The id of the conversation that this one serves, or that a merge moved it into."""
     if conversation.associated_conversation_id:
         return conversation.associated_conversation_id

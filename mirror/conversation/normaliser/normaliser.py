@@ -13,7 +13,7 @@ import msgspec
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event, Origin
 from mirror.conversation.normaliser.agents import AgentFrame, agent_events
-from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
+from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
 from mirror.conversation.normaliser.bodies import (
     Body,
     CutBody,
@@ -46,10 +46,10 @@ MAX_CORRELATION_LENGTH: Final = 128
 # The loop that reads sockets has other channels to serve, so one frame may cost about a tenth of a
 # second. A frame beyond these bounds is a dead letter.
 MAX_LEGS: Final = 5_000  # to compare; a participant without any counts as one
-MANY_LEGS: Final = 64 * 1024  # bytes; a smaller frame has too little room for more legs
+MANY_LEGS_BYTES: Final = 64 * 1024  # a smaller frame has too little room for more legs
 # Of a large frame: objects and arrays (a conversation of 10,000 messages has some 60,000), and
 # commas (Genesys writes some 30 for a leg).
-LARGE_FRAME: Final = 256 * 1024
+LARGE_FRAME_BYTES: Final = 256 * 1024
 MAX_VALUES: Final = 100_000
 MAX_COMMAS: Final = 150_000
 MAX_SALVAGED: Final = 30_000  # commas of a frame that is partly wrong: it is read without types
@@ -120,7 +120,7 @@ class Normaliser:
         participant_type = Participant if personal is None else PersonalParticipant
         self._participant = msgspec.json.Decoder(participant_type).decode
         self._agent_frames = msgspec.json.Decoder(AgentFrame)
-        self._analytics = msgspec.json.Decoder(AnalyticsConversation)
+        self._analytics = msgspec.json.Decoder(AnalyticsBody)
         self.interruptions = 0
 
     def interrupted(self) -> None:
@@ -164,7 +164,7 @@ class Normaliser:
             shown = self._recognise(conversation, body)
         except _UNREADABLE as error:
             return self._salvaged(raw, received_at, now, error)
-        if len(raw) > MANY_LEGS and _has_many_legs(shown):
+        if len(raw) > MANY_LEGS_BYTES and _has_many_legs(shown):
             return Reading("conversation", topic, problem=_MANY_LEGS)
         reading = self._read(conversation, body, shown, _source(topic, frame, received_at))
         if body.end_time is None and not shown.is_cut:
@@ -268,7 +268,7 @@ class Normaliser:
             _check(raw, BODY_TIMES)
             shown = self._analytics.decode(raw)
         except _UNREADABLE as error:
-            salvaged = _salvage(raw, AnalyticsConversation, error)
+            salvaged = _salvage(raw, AnalyticsBody, error)
             if isinstance(salvaged, Problem):
                 return Reading("garbage", problem=salvaged)
             shown, problem = salvaged
@@ -368,7 +368,7 @@ def _check(raw: bytes, times: int = 1) -> None:
 
     `times` as much as in a frame is allowed. Raises `_TooMuch` and `UnicodeDecodeError`.
     """
-    if len(raw) > LARGE_FRAME and (
+    if len(raw) > LARGE_FRAME_BYTES and (
         raw.count(b"{") + raw.count(b"[") > times * MAX_VALUES
         or raw.count(b",") > times * MAX_COMMAS
     ):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mirror.conversation.event import Event
+from mirror.conversation.event import Event, Pii
 from mirror.conversation.normaliser.bodies import PersonalParticipant
 from mirror.conversation.normaliser.lengths import PERSONAL_TEXTS
 
@@ -51,7 +51,7 @@ class Personal:
         self._key = key.encode()
 
     @classmethod
-    def of(cls, pii: str, key: str) -> Personal | None:
+    def of(cls, pii: Pii, key: str) -> Personal | None:
         """The object for a value of `MIRROR_PII`, with the key of `hash`; None for `drop`.
 
         Raises `ValueError` for `hash` without a key, which would keep the values in clear.

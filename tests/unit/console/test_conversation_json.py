@@ -10,11 +10,11 @@ import pytest
 
 from console.conversation_views import course_document, document
 from mirror.conversation.course import Course
-from mirror.fleet.tracked import ConversationView, TrackedLegView
+from mirror.fleet.tracked import TrackedLegView, TrackedView
 
 BEGAN_MS = 1_795_776_000_123
 BEGAN = "2026-11-27T10:40:00.123Z"
-VIEW = ConversationView(
+VIEW = TrackedView(
     id="c1",
     since_ms=BEGAN_MS,
     due_ms=BEGAN_MS + 3_600_000,
@@ -70,7 +70,7 @@ def test_an_ended_conversation_is_not_due() -> None:
 
 
 @pytest.mark.parametrize("view", [VIEW, None])
-def test_one_conversation_has_the_same_names(view: ConversationView | None) -> None:
+def test_one_conversation_has_the_same_names(view: TrackedView | None) -> None:
     """One that the tracker does not know any more has no time of verification."""
     shown = read(course_document(COURSE, view))
     assert shown["started_at"] == BEGAN

@@ -24,7 +24,7 @@ from mirror.fleet.status import (
     ShardStatus,
 )
 from mirror.fleet.topics import TopicView
-from mirror.fleet.tracked import ConversationView, TrackedLegView
+from mirror.fleet.tracked import TrackedLegView, TrackedView
 from mirror.settings import load
 
 WIDTH = 80
@@ -101,7 +101,7 @@ LEG = {
     "held": True,
 }
 LISTED = [
-    ConversationView(
+    TrackedView(
         id=ID,
         since_ms=0,
         due_ms=1_000,

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from mirror.conversation.event import Pii
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
-from mirror.conversation.normaliser.analytics import AnalyticsConversation, body_of
-from mirror.conversation.normaliser.normaliser import LARGE_FRAME, MAX_LEGS, MAX_VALUES
+from mirror.conversation.normaliser.analytics import AnalyticsBody, body_of
+from mirror.conversation.normaliser.normaliser import LARGE_FRAME_BYTES, MAX_LEGS, MAX_VALUES
 from tests.unit.conversation.build import (
     Reader,
     at,
@@ -396,7 +397,7 @@ def test_a_body_of_rest_may_have_more_legs() -> None:
     ids=["legs", "segments", "unknown media", "attributes"],
 )
 def test_the_worst_frames_within_the_bounds_cost_what_a_loop_can_spare(
-    pii: str, inside: bytes
+    pii: Pii, inside: bytes
 ) -> None:
     """Some tenth of a second, on a machine with nothing else to do."""
     raw = TOPIC % b'{"id":"c","participants":[{"id":"p","purpose":"agent",%s}]}' % inside
@@ -412,7 +413,7 @@ def test_a_session_of_analytics_costs_the_same_among_many() -> None:
     """No list of the sessions before is copied for each."""
     sessions = [{"sessionId": f"l-{number}", "mediaType": "voice"} for number in range(60_000)]
     body = {"conversationId": "c", "participants": [{"participantId": "p", "sessions": sessions}]}
-    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsConversation)
+    found = msgspec.json.decode(msgspec.json.encode(body), type=AnalyticsBody)
     began = time.process_time()
     person = (body_of(found)[0].participants or [])[0]
     assert time.process_time() - began < QUICK_SECONDS
@@ -432,7 +433,7 @@ def test_a_large_sound_conversation_is_read() -> None:
         for number in range(300)
     ]
     raw = frame(conversation(*people))
-    assert len(raw) > LARGE_FRAME
+    assert len(raw) > LARGE_FRAME_BYTES
     assert raw.count(b"{") < MAX_VALUES
     reading = quickly(raw)
     assert reading.problem is None

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from mirror.conversation.normaliser import Normaliser, Reading
 from tests.unit.conversation.build import at, conversation, frame, leg, participant, types
 
-RECORDING = (
-    Path(__file__).parents[2]
-    / "recordings"
-    / "v2.users.id.conversations.chats__2022-03__agent-left-acw.json"
-)
+CASE = Path(__file__).parents[2] / "recordings" / "cases" / "S18_blind_transfer_to_queue.json"
+WHOLE = json.loads(CASE.read_bytes())[-1]  # a frame of six participants
+RAW = json.dumps(WHOLE).encode()
 TOPIC = b'{"topicName":"v2.users.u.conversations","eventBody":%s}'
 WRONG: tuple[Any, ...] = (0, -1.5, True, "x", [], [1], [[]], {}, {"id": 1}, None, [None])
 
@@ -50,22 +48,27 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @given(st.data())
 def test_a_wrong_value_anywhere_spoils_only_itself(data: st.DataObject) -> None:
-    """A value of another type at any place of a recorded frame raises nothing."""
-    document = json.loads(RECORDING.read_bytes())
+    """A value of another type at any place of a frame raises nothing. Inside a participant it takes
+    no transition from another one."""
+    document = json.loads(RAW)
     place = data.draw(st.sampled_from([p for p in paths(document) if p]))
     target = document
     for key in place[:-1]:
         target = target[key]
     target[place[-1]] = data.draw(st.sampled_from(WRONG))
-    read(json.dumps(document).encode())
+    reading = read(json.dumps(document).encode())
+    if place[:2] == ("eventBody", "participants") and len(place) > 2:
+        spoiled = WHOLE["eventBody"]["participants"][place[2]]["id"]
+        sound = [e for e in read(RAW).events if e.participant_id not in {None, spoiled}]
+        assert sound
+        assert [e for e in reading.events if e in sound] == sound
 
 
 @given(st.integers(0, 4_000), st.binary(min_size=1, max_size=3))
 def test_a_mutated_frame_raises_nothing(where: int, change: bytes) -> None:
-    """Bytes overwritten or cut anywhere in a recorded frame."""
-    raw = RECORDING.read_bytes()
-    read(raw[:where] + change + raw[where + len(change) :])
-    read(raw[:where])
+    """Bytes overwritten or cut anywhere in a frame."""
+    read(RAW[:where] + change + RAW[where + len(change) :])
+    read(RAW[:where])
 
 
 def test_a_field_of_the_wrong_type_leaves_the_rest() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mirror.conversation.normaliser import Normaliser, Personal, Reading
 from mirror.conversation.normaliser.agents import AgentFrame
-from mirror.conversation.normaliser.analytics import AnalyticsConversation
+from mirror.conversation.normaliser.analytics import AnalyticsBody
 from mirror.conversation.normaliser.bodies import Communication, PersonalBody, PersonalFrame
 from mirror.conversation.normaliser.lengths import MAX_WORD
 from mirror.conversation.normaliser.personal import FREE_SIZE, MAX_ATTRIBUTES, MAX_COPIES, MAX_TEXT
@@ -172,7 +172,7 @@ SOURCES: dict[Callable[[str], Reading], Any] = {
     of_frame: PersonalFrame,
     of_salvaged: PersonalFrame,
     of_rest: PersonalBody,
-    of_analytics: AnalyticsConversation,
+    of_analytics: AnalyticsBody,
     of_agents: AgentFrame,
 }
 CASES = [
@@ -194,7 +194,7 @@ def test_the_cases_are_those_of_all_structs() -> None:
         "eventBody.participants.screenMonitorings.segments.startTime",
         "eventBody.participants.calls.wrapup.code",
     } <= found
-    assert "participants.sessions.segments.wrapUpCode" in set(texts(AnalyticsConversation))
+    assert "participants.sessions.segments.wrapUpCode" in set(texts(AnalyticsBody))
     assert "eventBody.presenceDefinition.systemPresence" in set(texts(AgentFrame))
 
 

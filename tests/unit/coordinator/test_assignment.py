@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.plan.assignment import Place, Placement, Seat, place, seats
-from mirror.fleet.words import usable_channels
+from coordinator.plan.assignment import Place, Placement, place, seats
+from mirror.fleet.words import Seat, usable_channels
 
 STEPS = st.lists(
     st.tuples(
@@ -73,7 +73,7 @@ def test_replicas_use_different_clients_while_there_are_two() -> None:
     wanted = seats([str(n) for n in range(9)], 2)
     result = place(wanted, {"l1": "x", "l2": "y"}, {"p": 9, "q": 9}, {})
     for shard in map(str, range(9)):
-        assert result.places[shard, "a"].client != result.places[shard, "b"].client
+        assert result.places[Seat(shard, "a")].client != result.places[Seat(shard, "b")].client
 
 
 def test_a_death_moves_only_the_dead_ones_seats() -> None:
@@ -99,34 +99,34 @@ def test_a_shortage_of_channels_leaves_second_replicas_open() -> None:
     """Coverage before redundancy, and the reason is told."""
     wanted = seats(["1", "2", "3"], 2)
     result = place(wanted, {"l1": "x", "l2": "y"}, {"c": 4}, {})
-    assert all((shard, "a") in result.places for shard in "123")
+    assert all(Seat(shard, "a") in result.places for shard in "123")
     assert set(result.unassigned.values()) == {"no channel"}
 
 
 def test_a_waiting_channel_decides_the_client() -> None:
     """A seat whose channel was given back goes to that channel's client."""
-    result = place([("1", "a")], {"l": "x"}, {"p": 9, "q": 9}, {}, {("1", "a"): "q"})
-    assert result.places["1", "a"].client == "q"
+    result = place([Seat("1", "a")], {"l": "x"}, {"p": 9, "q": 9}, {}, {Seat("1", "a"): "q"})
+    assert result.places[Seat("1", "a")].client == "q"
 
 
 def test_a_seat_leaves_the_place_that_did_not_do() -> None:
     """It goes to another listener and client; and back only where there is no other."""
     place_ = Place("l1", "p")
     hosts, room = {"l1": "x", "l2": "x"}, {"p": 9, "q": 9}
-    avoid = {("1", "a"): place_}
-    moved = place([("1", "a")], hosts, room, {}, avoid=avoid)
-    assert moved.places == {("1", "a"): Place("l2", "q")}
-    alone = place([("1", "a")], {"l1": "x"}, {"p": 9}, {}, avoid=avoid)
-    assert alone.places == {("1", "a"): place_}
+    avoid = {Seat("1", "a"): place_}
+    moved = place([Seat("1", "a")], hosts, room, {}, avoid=avoid)
+    assert moved.places == {Seat("1", "a"): Place("l2", "q")}
+    alone = place([Seat("1", "a")], {"l1": "x"}, {"p": 9}, {}, avoid=avoid)
+    assert alone.places == {Seat("1", "a"): place_}
 
 
 def test_the_last_listener_is_for_the_replica_that_still_has_a_channel_on_it() -> None:
     """The other one would wait for it to leave, and it has nowhere to go."""
-    unhealthy = {("1", "b"): Place("l1", "p")}
-    wanted = [("1", "a"), ("1", "b")]
+    unhealthy = {Seat("1", "b"): Place("l1", "p")}
+    wanted = [Seat("1", "a"), Seat("1", "b")]
     result = place(wanted, {"l1": "x"}, {"p": 9}, {}, avoid=unhealthy)
     assert result.places == unhealthy
-    assert result.unassigned == {("1", "a"): "no listener"}
+    assert result.unassigned == {Seat("1", "a"): "no listener"}
 
 
 def test_spare_channels() -> None:
@@ -140,7 +140,8 @@ def test_seats_are_on_clients_that_may_see_them() -> None:
     allowed = {"1": frozenset("p"), "2": frozenset("q")}
     places = place(wanted, {"l1": "x", "l2": "y"}, {"p": 9, "q": 9}, {}, allowed=allowed).places
     clients = {
-        shard: {places[shard, replica].client for replica in "ab"} for shard in ("1", "2", "3")
+        shard: {places[Seat(shard, replica)].client for replica in "ab"}
+        for shard in ("1", "2", "3")
     }
     assert clients == {"1": {"p"}, "2": {"q"}, "3": {"p", "q"}}
 
@@ -152,8 +153,8 @@ def test_a_seat_leaves_a_client_that_may_see_it_no_more() -> None:
     before = place(wanted, hosts, room, {}).places
     allowed = {"3": frozenset("p")}
     after = place(wanted, hosts, room, before, allowed=allowed).places
-    assert {after["3", replica].client for replica in "ab"} == {"p"}
-    assert all(after[seat] == before[seat] for seat in wanted if seat[0] != "3")
+    assert {after[Seat("3", replica)].client for replica in "ab"} == {"p"}
+    assert all(after[seat] == before[seat] for seat in wanted if seat.shard != "3")
     assert place(wanted, hosts, room, after, allowed=allowed).places == after
 
 
@@ -161,10 +162,10 @@ def test_who_has_a_choice_leaves_the_channel_to_who_has_none() -> None:
     """One channel each: the shard that both may see takes the other client's."""
     hosts, room = {"l1": "x"}, {"p": 1, "q": 1}
     allowed = {"2": frozenset("p")}
-    places = place([("1", "a"), ("2", "a")], hosts, room, {}, allowed=allowed).places
-    assert places == {("1", "a"): Place("l1", "q"), ("2", "a"): Place("l1", "p")}
-    held = {("1", "a"): Place("l1", "p")}
-    again = place([("1", "a"), ("2", "a")], hosts, room, held, allowed=allowed)
+    places = place([Seat("1", "a"), Seat("2", "a")], hosts, room, {}, allowed=allowed).places
+    assert places == {Seat("1", "a"): Place("l1", "q"), Seat("2", "a"): Place("l1", "p")}
+    held = {Seat("1", "a"): Place("l1", "p")}
+    again = place([Seat("1", "a"), Seat("2", "a")], hosts, room, held, allowed=allowed)
     assert again.places == places
     assert again.unassigned == {}
 
@@ -175,5 +176,5 @@ def test_a_client_that_is_full_is_told() -> None:
     result = place(
         seats(["1", "2"], 2), {"l1": "x", "l2": "y"}, {"p": 2, "q": 9}, {}, allowed=allowed
     )
-    assert set(result.places) == {("1", "a"), ("2", "a")}
+    assert set(result.places) == {Seat("1", "a"), Seat("2", "a")}
     assert set(result.unassigned.values()) == {"no channel"}

@@ -15,6 +15,7 @@ from coordinator.plan.departed import Departed
 from coordinator.plan.seats import Holding, SeatRecord
 from coordinator.plan.sight import Found
 from mirror.fleet.gaps import OngoingGap
+from mirror.fleet.words import Seat
 from mirror.fleet.workers import AHEAD_MS
 from tests.unit.coordinator.world import (
     HEARTBEAT_MS,
@@ -186,7 +187,7 @@ def test_a_stuck_replica_is_replaced_in_time(elected: bool, stuck_first: bool) -
     """Its channel was lost before or after the step."""
     world = settled()
     key = min(key for listener in world.listeners.values() for key in listener.channels)
-    seat = key[:2]
+    seat = Seat(*key[:2])
 
     def get_stuck() -> None:
         for listener in world.listeners.values():
@@ -215,7 +216,7 @@ def test_who_dies_with_the_step_is_replaced_after_a_lease(elected: bool) -> None
     """Its last beat is in the future for hours; its traces go too."""
     world = settled()
     victim = next(listener for listener in world.listeners.values() if listener.channels)
-    seats = [key[:2] for key in victim.channels]
+    seats = [Seat(*key[:2]) for key in victim.channels]
     del world.listeners[victim.name]
     world.killed.append((world.now, victim))
     world.behind += 5 * HOUR_MS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from coordinator.plan.clock import UNKNOWN
-from coordinator.plan.coverage import Interval, intervals
+from coordinator.plan.coverage import ChannelKey, Interval, intervals
 from coordinator.plan.deafness import DEAF_MS, LEAST_HEARD, SLACK_MS, Deafness
-from mirror.fleet.words import Beat, ChannelReport
+from mirror.fleet.words import Beat, ChannelReport, Seat
 
 STEP_MS = 2_000
-NORTH, SOUTH = ("north", "1", "a", 1), ("south", "1", "b", 2)
+NORTH = ChannelKey("north", Seat("1", "a"), 1)
+SOUTH = ChannelKey("south", Seat("1", "b"), 2)
 
 
 class Pair:
@@ -28,7 +29,7 @@ class Pair:
         self.now += STEP_MS
         self.heard["north"] += north
         self.heard["south"] += south
-        for name, _, replica, epoch in (NORTH, SOUTH):
+        for name, (_, replica), epoch in (NORTH, SOUTH):
             report = ChannelReport(
                 shard="1",
                 replica=replica,
@@ -73,7 +74,7 @@ def test_one_that_hears_nothing_is_doubted_and_covers_nothing() -> None:
     pair.run(3 * STEP_MS, 1, 0)
     assert set(pair.deafness.doubted()) == {SOUTH}
     assert len(pair.covered()) == 1
-    assert pair.deafness.hopeless(pair.now) == {}
+    assert pair.deafness.deaf(pair.now) == {}
 
 
 def test_a_quiet_shard_is_no_deafness() -> None:
@@ -135,11 +136,11 @@ def test_one_that_stays_deaf_wants_a_successor_ever_more_rarely() -> None:
     """Half a minute after the doubt; twice as long for a successor that stays deaf as well."""
     pair = Pair()
     pair.run(2 * DEAF_MS + 4 * STEP_MS, 1, 0)
-    assert pair.deafness.hopeless(pair.now) == {("1", "b"): SOUTH}
-    pair.deafness.note_successor(("1", "b"))
-    assert pair.deafness.hopeless(pair.now) == {}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}
+    pair.deafness.note_successor(Seat("1", "b"))
+    assert pair.deafness.deaf(pair.now) == {}
     pair.run(DEAF_MS, 1, 0)
-    assert pair.deafness.hopeless(pair.now) == {("1", "b"): SOUTH}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}
 
 
 def test_one_that_is_refused_topics_is_left_alone() -> None:
@@ -187,4 +188,4 @@ def test_a_doubt_stays_though_redis_clock_goes_back() -> None:
     pair.run(DEAF_MS + STEP_MS, 1, 0)
     assert set(pair.deafness.doubted()) == {SOUTH}
     assert len(pair.covered()) == 1
-    assert pair.deafness.hopeless(pair.now) == {("1", "b"): SOUTH}
+    assert pair.deafness.deaf(pair.now) == {Seat("1", "b"): SOUTH}

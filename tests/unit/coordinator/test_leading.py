@@ -13,7 +13,7 @@ from itertools import chain
 import pytest
 
 from coordinator.leader import DEAF_BEATS, PATIENCE_BEATS
-from mirror.fleet.words import Grant
+from mirror.fleet.words import Grant, Seat
 from tests.unit.coordinator.world import (
     HEARTBEAT_MS,
     LEASE_MS,
@@ -21,7 +21,7 @@ from tests.unit.coordinator.world import (
     PASS_MS,
     Listener,
     World,
-    ledger_of,
+    seats_of,
 )
 
 IN_CI = os.environ.get("CI") == "true"
@@ -105,7 +105,7 @@ def test_a_dead_listeners_seats_are_granted_in_the_pass_that_sees_it() -> None:
     for _ in range(20):
         world.step()
     victim = next(listener for listener in world.listeners.values() if listener.channels)
-    lost = {key[:2]: key[2] for key in victim.channels}
+    lost = {Seat(*key[:2]): key[2] for key in victim.channels}
     del world.listeners[victim.name]
     died = world.beats[victim.name]
     while world.now - died <= LEASE_MS:
@@ -256,7 +256,7 @@ def test_coverage_that_redis_lost_in_part_is_kept_from_memory() -> None:
     known = dict(world.leader.coverage)
     lost = min(known)
     cover = {known_id: entry for known_id, entry in known.items() if known_id != lost}
-    world.leader.follow(dict(world.shards), ledger_of(world.stored), cover)
+    world.leader.follow(dict(world.shards), seats_of(world.stored), cover)
     assert world.leader.coverage == known
 
 
@@ -305,7 +305,7 @@ def test_a_channel_stuck_on_a_living_listener_moves_elsewhere() -> None:
     victim = next(listener for listener in world.listeners.values() if listener.channels)
     key = min(victim.channels)
     victim.channels[key].live_ms = NEVER_MS
-    record = world.leader.seats[key[:2]]
+    record = world.leader.seats[Seat(*key[:2])]
 
     def moved() -> bool:
         current = record.current
@@ -325,7 +325,7 @@ def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
     victim = next(listener for listener in world.listeners.values() if listener.channels)
     key = min(victim.channels)
     victim.channels[key].deaf = True
-    seat = key[:2]
+    seat = Seat(*key[:2])
 
     def grant() -> Grant | None:
         grants = world.outcome.grants.get(victim.name, ())
@@ -337,7 +337,7 @@ def test_a_deaf_replica_is_compared_and_then_replaced() -> None:
 
     assert not is_doubted()
     until(world, is_doubted, DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 10)
-    assert "hears nothing" in world.outcome.problems["/".join(seat)]
+    assert "hears nothing" in world.outcome.problems[seat.name]
     assert key in victim.channels
     heard = world.leader.seats[seat]
     until(world, lambda: heard.epoch > key[2], DEAF_BEATS * HEARTBEAT_MS // PASS_MS + 4)

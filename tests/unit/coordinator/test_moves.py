@@ -6,9 +6,10 @@ from collections import Counter
 
 import msgspec
 
-from coordinator.plan.assignment import Place, Placement, Seat
+from coordinator.plan.assignment import Place, Placement
 from coordinator.plan.moves import Situation, advance
 from coordinator.plan.seats import Holding, Records, SeatRecord
+from mirror.fleet.words import Seat
 
 LIMITS = {"full": 20, "free": 20}
 MOVING = 6  # seats that are to leave the full client
@@ -51,7 +52,7 @@ def crowded(used: int, entering: list[Seat]) -> tuple[Records, dict[Seat, Place]
     seats: Records = {}
     wanted: dict[Seat, Place] = {}
     for number in range(used):
-        seat = (f"{number:02d}", "a")
+        seat = Seat(f"{number:02d}", "a")
         seats[seat] = SeatRecord(*seat, epoch=1, current=Holding("north", "full", 1, 0, live=True))
         wanted[seat] = Place("north", "free" if number < MOVING else "full")
     wanted |= dict.fromkeys(entering, Place("south", "full"))
@@ -71,10 +72,10 @@ def check(seats: Records, wanted: dict[Seat, Place]) -> None:
 
 def test_seats_that_nobody_holds_wait_for_channels_that_are_held() -> None:
     """A client's twenty channels are no more, though others are to leave it in a moment."""
-    check(*crowded(18, [(f"new-{number}", "b") for number in range(MOVING)]))
+    check(*crowded(18, [Seat(f"new-{number}", "b") for number in range(MOVING)]))
 
 
 def test_replicas_do_not_wait_for_each_other() -> None:
     """What leaves a client waits for its other replica, which waits for a channel there: with none
     to spare (the limit was lowered, or successors have them) neither would ever move."""
-    check(*crowded(20, [(f"{number:02d}", "b") for number in range(MOVING)]))
+    check(*crowded(20, [Seat(f"{number:02d}", "b") for number in range(MOVING)]))

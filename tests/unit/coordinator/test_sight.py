@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.plan.seats import Holding, SeatRecord
 from coordinator.plan.sight import DOUBT_SECONDS, Recalled, Sight, recalled
-from mirror.fleet.words import Shard
+from mirror.fleet.words import Seat, Shard
 
 
 def queue(name: str) -> str:
@@ -98,7 +98,7 @@ def test_a_fresh_leader_doubts_what_a_running_one_would() -> None:
     """Empty lists in the seconds after the election: all stays, on every client that had it."""
     shard = Shard("1", tuple(sorted(queues("a", "b"))), 1)
     seats = {
-        ("1", replica): SeatRecord("1", replica, current=Holding("l", client, 1, 0))
+        Seat("1", replica): SeatRecord("1", replica, current=Holding("l", client, 1, 0))
         for replica, client in (("a", "p"), ("b", "q"))
     }
     sight = Sight(["p", "q", "r"], ["queues"])

@@ -35,10 +35,10 @@ import msgspec
 
 from coordinator.leader import PATIENCE_BEATS, Leader, Outcome, Rules
 from coordinator.plan.coverage import ShardCoverage
-from coordinator.plan.seats import Ledger, ledger
+from coordinator.plan.seats import StoredSeats, stored_seats
 from coordinator.plan.sight import Found
-from coordinator.store import Seen
-from mirror.fleet.words import Assignment, Beat, ChannelReport, Shard, usable_channels
+from coordinator.store import RedisState
+from mirror.fleet.words import Assignment, Beat, ChannelReport, Seat, Shard, usable_channels
 
 PASS_MS = 30_000
 HEARTBEAT_MS = 60_000
@@ -54,7 +54,7 @@ NOTICE_MS = 4 * HEARTBEAT_MS
 DARK_MS = LEASE_MS + PATIENCE_BEATS * HEARTBEAT_MS + 2 * NOTICE_MS + 2 * OPENING_MS
 NEVER_MS = 10**15
 
-ledger_of = msgspec.json.Decoder(Ledger).decode
+seats_of = msgspec.json.Decoder(StoredSeats).decode
 coverage_of = msgspec.json.Decoder(dict[str, ShardCoverage]).decode
 
 Key = tuple[str, str, int]
@@ -77,7 +77,7 @@ class Listener:
         self.channels: dict[Key, Channel] = {}
         self.version = 0
         self.shards: dict[str, Shard] = {}
-        self.granted: dict[tuple[str, str], int] = {}
+        self.granted: dict[Seat, int] = {}
         self.told_live: dict[Key, int] = {}  # channel → when a beat first said that it is live
         self.paused_until = 0
         self.draining = False
@@ -179,17 +179,17 @@ class World:
             self.unseen.clear()
             if self.behind:  # nor the epochs of channels that are closed
                 for listener in self.listeners.values():
-                    opened = {key[:2]: key[2] for key in sorted(listener.channels)}
+                    opened = {Seat(*key[:2]): key[2] for key in sorted(listener.channels)}
                     listener.granted = opened
         self.begin()
 
     def begin(self) -> None:
-        stored = ledger_of(self.stored), coverage_of(self.coverage)
+        stored = seats_of(self.stored), coverage_of(self.coverage)
         self.leader.begin(dict(self.shards), *stored, self.departed, self.passed)
 
     def told(self, follower: Leader) -> None:
         """`follower` reads what the leader stored."""
-        follower.follow(dict(self.shards), ledger_of(self.stored), coverage_of(self.coverage))
+        follower.follow(dict(self.shards), seats_of(self.stored), coverage_of(self.coverage))
 
     def return_early(self) -> None:
         """Some listeners beat before anybody leads: Redis has their shards, and no others."""
@@ -284,7 +284,7 @@ class World:
         for listener in list(self.listeners.values()):
             if listener.paused_until <= self.now and listener.next_beat <= self.now:
                 self.beat(listener)
-        seen = Seen(
+        seen = RedisState(
             beats=dict(self.beats),
             listeners=dict(self.documents),
             assignments=dict(self.assignments),
@@ -301,7 +301,7 @@ class World:
         for shard in self.shards.keys() - outcome.shards.keys():
             self.retired[shard] = self.highest_epoch(shard)
         self.shards = dict(outcome.shards)
-        self.stored = msgspec.json.encode(ledger(self.leader.seats))
+        self.stored = msgspec.json.encode(stored_seats(self.leader.seats))
         self.coverage = msgspec.json.encode(self.leader.coverage)
         for gap in outcome.gaps:
             real = gap.from_ms + self.behind, gap.to_ms + self.behind

@@ -10,8 +10,8 @@ import pytest
 
 from harness.oracle import Truth
 from harness.views import difference, folded, untruth
-from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
+from mirror.conversation.published import PublishedView
 
 CASES = Path(__file__).parents[2] / "golden" / "cases"
 LINES = (CASES / "S10_acw_ends_without_code.jsonl").read_bytes().splitlines()
@@ -29,20 +29,20 @@ def truth(seq: int, event: Event) -> Truth:
 TRUTHS = [truth(seq, event) for seq, event in enumerate(EVENTS)]
 
 
-def view() -> ConversationDocument:
+def view() -> PublishedView:
     """How the flow stands after all of it."""
     (view,) = folded(EVENTS).values()
     return view
 
 
-def changed(shown: ConversationDocument, at: int, **fields: Any) -> ConversationDocument:
+def changed(shown: PublishedView, at: int, **fields: Any) -> PublishedView:
     """A view, one leg of which says something else."""
     legs = list(shown.legs)
     legs[at] = msgspec.structs.replace(legs[at], **fields)
     return msgspec.structs.replace(shown, legs=legs)
 
 
-def agents(shown: ConversationDocument) -> list[int]:
+def agents(shown: PublishedView) -> list[int]:
     """The places of the agents' legs."""
     return [at for at, leg in enumerate(shown.legs) if leg.agent_id]
 

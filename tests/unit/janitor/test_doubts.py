@@ -73,7 +73,7 @@ class Stand:
         producer: Any = self.producer
         return Zombies(settings, leases, self.genesys, producer, Normaliser).sweep()
 
-    def finalised(self) -> dict[str, str | None]:
+    def finalized(self) -> dict[str, str | None]:
         return {
             event.conversation_id: event.reason
             for event in self.producer.events
@@ -98,15 +98,15 @@ def now_ms() -> int:
     return round(time.time() * 1000)
 
 
-def test_where_genesys_knows_nothing_at_all_nothing_is_finalised(
+def test_where_genesys_knows_nothing_at_all_nothing_is_finalized(
     stand: Stand, settings: Settings
 ) -> None:
     """Every GET 404 and analytics empty: a wrong host, a gateway. Asked for again, and said."""
     for number in range(5):
         stand.leases.add(f"c{number}")
     sweep = stand.sweep(settings)
-    assert (sweep.finalised, sweep.doubted, sweep.doubt) == (0, 5, NOTHING_KNOWN)
-    assert stand.finalised() == {}
+    assert (sweep.finalized, sweep.doubted, sweep.doubt) == (0, 5, NOTHING_KNOWN)
+    assert stand.finalized() == {}
     assert set(stand.leases.after) == {f"c{number}" for number in range(5)}
     assert all(0 < seconds <= 3600 for seconds in stand.leases.after.values())
 
@@ -115,8 +115,8 @@ def test_what_is_said_for_a_day_is_believed(stand: Stand, settings: Settings) ->
     """A doubt has an end: no zombie for ever."""
     stand.leases.add("c")
     stand.leases.doubted["c"] = BELIEVED_AFTER_SECONDS
-    assert stand.sweep(settings).finalised == 1
-    assert stand.finalised() == {"c": "not_found"}
+    assert stand.sweep(settings).finalized == 1
+    assert stand.finalized() == {"c": "not_found"}
     assert stand.leases.doubted == {}
 
 
@@ -127,7 +127,7 @@ def test_a_control_question_tells_a_purged_one_from_a_wrong_host(
     stand.leases.add("purged")
     stand.genesys.add("other", now_ms() - HOUR)
     sweep = stand.sweep(settings)
-    assert stand.finalised() == {"purged": "not_found"}
+    assert stand.finalized() == {"purged": "not_found"}
     assert stand.genesys.asked == ["purged", "other"]
     assert sweep.calls == 4
 
@@ -142,7 +142,7 @@ def test_a_rest_api_that_knows_nothing_is_not_believed_beside_an_analytics_that_
     stand.genesys.rest.clear()
     sweep = stand.sweep(settings)
     assert (sweep.active, sweep.doubted) == (1, 1)
-    assert stand.finalised() == {}
+    assert stand.finalized() == {}
 
 
 def test_a_fresh_frame_is_believed_before_rest(stand: Stand, settings: Settings) -> None:
@@ -152,7 +152,7 @@ def test_a_fresh_frame_is_believed_before_rest(stand: Stand, settings: Settings)
     stand.genesys.add("over", now_ms() - 5 * HOUR, now_ms() - HOUR)
     stand.genesys.add("other", now_ms() - HOUR)
     sweep = stand.sweep(settings)
-    assert (sweep.finalised, sweep.doubted, sweep.doubt) == (0, 2, BY_FRAME)
+    assert (sweep.finalized, sweep.doubted, sweep.doubt) == (0, 2, BY_FRAME)
 
 
 @pytest.mark.parametrize("heard_ms_ago", [60_000, 700_000])
@@ -179,7 +179,7 @@ def test_a_fresh_frame_is_believed_whether_or_not_the_end_has_a_time(
             )
     sweep = stand.sweep(settings)
     is_fresh = heard_ms_ago < FRESH_SECONDS * 1000
-    assert (sweep.doubted, sweep.finalised) == ((1, 0) if is_fresh else (0, 1))
+    assert (sweep.doubted, sweep.finalized) == ((1, 0) if is_fresh else (0, 1))
     assert sweep.doubt == (BY_FRAME if is_fresh else "")
 
 
@@ -199,7 +199,7 @@ def test_where_analytics_shows_nobody_and_no_end_rest_is_asked(
     del stand.genesys.rest["forgotten"]
     sweep = stand.sweep(settings)
     assert sorted(stand.genesys.asked) == ["forgotten", "going on", "over"]
-    assert stand.finalised() == {"over": "ended"}
+    assert stand.finalized() == {"over": "ended"}
     assert (sweep.active, sweep.failed, sweep.doubted) == (2, 0, 0)
     assert set(stand.leases.after) == {"over", "going on", "forgotten"}
 
@@ -213,7 +213,7 @@ def test_only_a_few_silent_conversations_of_a_batch_are_asked_for(
         stand.genesys.add(f"c{number}", now_ms() - 5 * HOUR, now_ms() - HOUR)
         silence(stand.genesys, f"c{number}")
     sweep = stand.sweep(settings)
-    assert len(stand.genesys.asked) == sweep.finalised == MOST_SILENT
+    assert len(stand.genesys.asked) == sweep.finalized == MOST_SILENT
     assert sweep.active == 60 - MOST_SILENT
     assert len(stand.leases.after) == 60
 
@@ -233,10 +233,10 @@ def test_an_end_that_came_after_the_last_frame_is_believed(
     """The frame of the end was lost: that is what the sweep is for."""
     stand.leases.add("over", heard_ms=now_ms() - 120_000)
     stand.genesys.add("over", now_ms() - 5 * HOUR, now_ms() - 90_000)
-    assert stand.sweep(settings).finalised == 1
+    assert stand.sweep(settings).finalized == 1
 
 
-def test_another_conversations_body_finalises_nothing(stand: Stand, settings: Settings) -> None:
+def test_another_conversations_body_finalizes_nothing(stand: Stand, settings: Settings) -> None:
     """Nor does a gateway's page, with whatever status."""
     for name in ("mixed up", "html", "html 404"):
         stand.leases.add(name)
@@ -246,11 +246,11 @@ def test_another_conversations_body_finalises_nothing(stand: Stand, settings: Se
     stand.genesys.rest["html"] = b"<html>404</html>"
     stand.genesys.errors["html 404"] = GenesysError("GET answers 404", status=404)
     sweep = stand.sweep(settings)
-    assert (sweep.finalised, sweep.failed) == (0, 3)
+    assert (sweep.finalized, sweep.failed) == (0, 3)
     assert stand.producer.events == []
 
 
-def test_what_rest_forgot_and_analytics_knows_is_finalised_at_once(
+def test_what_rest_forgot_and_analytics_knows_is_finalized_at_once(
     stand: Stand, settings: Settings
 ) -> None:
     """With the times of analytics, and no control question: one GET and one call for many."""
@@ -259,7 +259,7 @@ def test_what_rest_forgot_and_analytics_knows_is_finalised_at_once(
     stand.genesys.add("purged", now_ms() - 5 * HOUR, ended_ms)
     stand.genesys.rest.clear()
     sweep = stand.sweep(settings)
-    assert (sweep.finalised, sweep.not_found) == (1, 1)
+    assert (sweep.finalized, sweep.not_found) == (1, 1)
     assert sweep.calls == sweep.least_calls == 2
     assert not any(event.estimated for event in stand.producer.events)
 
@@ -270,5 +270,5 @@ def test_one_that_the_tracker_lost_is_verified_all_the_same(
     """It is in the active set, and nothing is kept of it: Genesys tells all there is."""
     stand.leases.overdue["lost"] = None
     stand.genesys.add("lost", now_ms() - 5 * HOUR, now_ms() - HOUR)
-    assert stand.sweep(settings).finalised == 1
+    assert stand.sweep(settings).finalized == 1
     assert {event.event_type for event in stand.producer.events} >= {"answer", "disconnect", "end"}

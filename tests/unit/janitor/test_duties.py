@@ -95,4 +95,4 @@ def test_an_odd_conversation_is_no_problem(settings: Settings) -> None:
     stand.add("a", unwell())
     stand.add("b")
     sweep = stand.sweep(settings)
-    assert (sweep.failed, sweep.finalised, sweep.problem) == (1, 1, "")
+    assert (sweep.failed, sweep.finalized, sweep.problem) == (1, 1, "")

@@ -77,7 +77,7 @@ def test_those_that_always_fail_do_not_stop_the_others(settings: Settings) -> No
     for _ in range(4):
         stand.sweep(settings)
         stand.leases.now += 121.0
-    assert set(stand.finalised()) == {f"z{number}" for number in range(5)}
+    assert set(stand.finalized()) == {f"z{number}" for number in range(5)}
 
 
 def test_pauses_grow_to_an_hour_and_end_with_an_answer(settings: Settings) -> None:
@@ -94,7 +94,7 @@ def test_pauses_grow_to_an_hour_and_end_with_an_answer(settings: Settings) -> No
     assert pauses[-1] == AGAIN_MOST_SECONDS
     stand.genesys.errors.clear()
     stand.sweep(settings)
-    assert set(stand.finalised()) == {"c"}
+    assert set(stand.finalized()) == {"c"}
     assert stand.leases.since == {}
 
 
@@ -116,18 +116,18 @@ def test_one_odd_id_is_found_by_halves(settings: Settings, odd: str, error: Gene
     sweep = stand.sweep(settings)
     assert len(stand.genesys.multi_gets) <= 15
     # REST knows the odd one too, and its word is enough.
-    assert sweep.finalised == BATCH
+    assert sweep.finalized == BATCH
     assert stand.leases.since == {}
 
 
-def test_an_odd_id_that_rest_does_not_know_is_not_finalised(settings: Settings) -> None:
+def test_an_odd_id_that_rest_does_not_know_is_not_finalized(settings: Settings) -> None:
     """Analytics did not say that it does not know it."""
     stand = Stand("odd")
     for name in ("odd", "c"):
         stand.add(name)
     del stand.genesys.rest["odd"]
     sweep = stand.sweep(settings)
-    assert (sweep.finalised, sweep.failed) == (1, 1)
+    assert (sweep.finalized, sweep.failed) == (1, 1)
     assert set(stand.leases.since) == {"odd"}
 
 

@@ -89,7 +89,7 @@ def test_whose_fault_it_is(
 
 
 def test_a_sweep_goes_on_behind_a_partition_that_is_away(settings: Settings) -> None:
-    """Its conversations wait for growing pauses, tried once in a sweep; the others are finalised,
+    """Its conversations wait for growing pauses, tried once in a sweep; the others are finalized,
     those that Genesys has lost too."""
     stand = test_failing.Stand()
     for number in (1, 2):
@@ -99,8 +99,8 @@ def test_a_sweep_goes_on_behind_a_partition_that_is_away(settings: Settings) -> 
         del stand.genesys.rest[f"{number}lost"], stand.genesys.analytics[f"{number}lost"]
     stand.producer.away = {1}
     sweep = stand.sweep(settings)
-    assert set(stand.finalised()) == {"2a", "2b", "2c", "2lost"}
-    assert (sweep.finalised, sweep.held) == (4, 4)
+    assert set(stand.finalized()) == {"2a", "2b", "2c", "2lost"}
+    assert (sweep.finalized, sweep.held) == (4, 4)
     assert [name for name in stand.producer.tried if name[0] == "1"] == ["1a"]
     assert [name for name in stand.genesys.asked if name[0] == "1"] == ["1a"]
     assert "partition 1" in sweep.problem

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from coordinator.tracker.fold import Seen, fold
+from coordinator.tracker.fold import TrackedEvent, fold
 from janitor.answers import ask, judge
 from janitor.zombies.doubt import contradicts
 from janitor.zombies.verdict import closing, read, read_analytics, suspicion
@@ -54,7 +54,7 @@ def tracked(events: list[Event]) -> Tracked:
     """The tracker's view of these events."""
     view: Tracked | None = None
     for event in events:
-        view = fold(view, msgspec.convert(msgspec.to_builtins(event), Seen))
+        view = fold(view, msgspec.convert(msgspec.to_builtins(event), TrackedEvent))
     assert view is not None
     return view
 
@@ -113,8 +113,8 @@ def test_a_conversation_that_genesys_lost_is_closed_from_what_was_known() -> Non
     assert all(event.estimated and event.occurred_at == event.received_at for event in said)
 
 
-def test_finalising_ends_it_for_the_tracker_and_finalising_anew_has_a_new_id() -> None:
-    """One conversation that went on after its `finalize` can be finalised again."""
+def test_finalizing_ends_it_for_the_tracker_and_finalizing_anew_has_a_new_id() -> None:
+    """One conversation that went on after its `finalize` can be finalized again."""
     seen = live(TALKING)
     first = closing(ID, tracked(seen), "not_found", NOW_MS)
     assert tracked([*seen, *first]).ended
@@ -125,7 +125,7 @@ def test_finalising_ends_it_for_the_tracker_and_finalising_anew_has_a_new_id() -
     assert second[-1].event_id != first[-1].event_id
 
 
-def test_analytics_alone_never_finalises() -> None:
+def test_analytics_alone_never_finalizes() -> None:
     """It says active, over or unknown; the last two are only a suspicion."""
     assert suspicion(None, Normaliser()) == "unknown"
     assert suspicion(AnalyticsConversation(ID), Normaliser()) == "active"

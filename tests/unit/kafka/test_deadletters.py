@@ -6,6 +6,7 @@ import pytest
 
 from mirror.kafka.deadletters import DeadLetter, newest, refused_event
 from mirror.kafka.record import Recorder
+from mirror.settings.model import Encoding
 from tests.unit.kafka.test_record import EVENT
 
 
@@ -15,7 +16,7 @@ def letter(value: bytes) -> DeadLetter:
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_a_refused_event_is_read_back_as_it_was(encoding: str) -> None:
+def test_a_refused_event_is_read_back_as_it_was(encoding: Encoding) -> None:
     """Whatever its encoding; cut, it is no event any more."""
     value = Recorder("topic", "mypurecloud.ie", encoding).encode(EVENT)
     assert refused_event(letter(value)) == EVENT

@@ -8,13 +8,14 @@ import pytest
 from mirror.conversation.event import Event
 from mirror.conversation.masking import Mask
 from mirror.kafka.record import (
-    RECORD_OVERHEAD,
+    RECORD_OVERHEAD_BYTES,
     Recorder,
     UndecodableRecord,
     dead_letter,
     read_event,
     shorter,
 )
+from mirror.settings.model import Encoding
 
 EVENT = Event(
     event_id="0123456789abcdef0123456789abcdef",
@@ -28,7 +29,7 @@ EVENT = Event(
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_headers_of_an_event(encoding: str) -> None:
+def test_headers_of_an_event(encoding: Encoding) -> None:
     """CloudEvents 1.0 in binary mode, keyed by the conversation."""
     record = Recorder("topic", "mypurecloud.ie", encoding).record(EVENT)
     assert record.key == "c1"
@@ -94,7 +95,7 @@ def test_dead_letter_has_the_original_bytes() -> None:
 def test_dead_letter_that_is_too_large_is_cut() -> None:
     """What a broker would refuse is cut, and its full size told."""
     fields = letter(bytes(20_000), limit=10_000)
-    assert fields["value"] == bytes(10_000 - RECORD_OVERHEAD)
+    assert fields["value"] == bytes(10_000 - RECORD_OVERHEAD_BYTES)
     assert fields["mirror.errors.truncated-bytes"] == "20000"
 
 
@@ -139,11 +140,11 @@ def test_a_masked_dead_letter_says_so() -> None:
 def test_a_large_dead_letter_is_masked_before_it_is_cut() -> None:
     """Its full size is that of what came, and nothing personal is in what is left."""
     value = b'{"participants": [' + b", ".join([b'{"name": "Zoe"}'] * 1000) + b"]}"
-    fields = letter(value, limit=RECORD_OVERHEAD + 500, mask=Mask())
+    fields = letter(value, limit=RECORD_OVERHEAD_BYTES + 500, mask=Mask())
     shown = fields["value"]
     assert isinstance(shown, bytes)
     assert 450 < len(shown) <= 500
     assert b"Zoe" not in shown
     assert fields["mirror.errors.truncated-bytes"] == str(len(value))
-    whole = letter(value, limit=RECORD_OVERHEAD + len(value), mask=Mask())
+    whole = letter(value, limit=RECORD_OVERHEAD_BYTES + len(value), mask=Mask())
     assert "mirror.errors.truncated-bytes" not in whole

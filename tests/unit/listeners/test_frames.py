@@ -12,8 +12,8 @@ from listeners.receive.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    KEPT_OF_OVERSIZED,
-    MAX_TAIL,
+    KEPT_OF_OVERSIZED_BYTES,
+    MAX_TAIL_BYTES,
     PING,
     PONG,
     TEXT,
@@ -160,12 +160,12 @@ def test_fragments_that_add_up_over_the_limit() -> None:
 
 def test_only_the_beginning_of_an_oversized_message_is_kept() -> None:
     """What is kept of it is bounded, in one frame and over many."""
-    size = KEPT_OF_OVERSIZED * 3
+    size = KEPT_OF_OVERSIZED_BYTES * 3
     whole = FrameParser(limit=1000).feed(frame(TEXT, bytes(size)))
     parts = frame(TEXT, bytes(size), fin=False) + frame(CONTINUATION, bytes(size))
     (pieces,) = FrameParser(limit=1000).feed(parts)
-    assert whole == [Oversized(bytes(KEPT_OF_OVERSIZED), size)]
-    assert pieces == Oversized(bytes(KEPT_OF_OVERSIZED), 2 * size)
+    assert whole == [Oversized(bytes(KEPT_OF_OVERSIZED_BYTES), size)]
+    assert pieces == Oversized(bytes(KEPT_OF_OVERSIZED_BYTES), 2 * size)
 
 
 def test_a_promised_giant_reserves_nothing() -> None:
@@ -177,10 +177,10 @@ def test_a_promised_giant_reserves_nothing() -> None:
 
 def test_shared_buffer_never_holds_more_than_a_tail() -> None:
     """Frames larger than the tail limit are collected aside, so one small buffer serves all."""
-    payload = bytes(i % 256 for i in range(5 * MAX_TAIL))
-    buffer = memoryview(bytearray(MAX_TAIL + 4_096))
+    payload = bytes(i % 256 for i in range(5 * MAX_TAIL_BYTES))
+    buffer = memoryview(bytearray(MAX_TAIL_BYTES + 4_096))
     parser = FrameParser()
-    data = frame(TEXT, payload) + frame(TEXT, b"x" * MAX_TAIL) + frame(TEXT, b"end")
+    data = frame(TEXT, payload) + frame(TEXT, b"x" * MAX_TAIL_BYTES) + frame(TEXT, b"end")
     items: list[Item] = []
     while data:
         start = parser.restore(buffer)
@@ -189,7 +189,7 @@ def test_shared_buffer_never_holds_more_than_a_tail() -> None:
         buffer[start : start + count] = data[:count]
         data = data[count:]
         items += parser.cut(buffer, start + count)
-    assert items == [payload, b"x" * MAX_TAIL, b"end"]
+    assert items == [payload, b"x" * MAX_TAIL_BYTES, b"end"]
 
 
 _PAYLOADS = st.binary(max_size=300)

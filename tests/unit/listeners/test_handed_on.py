@@ -11,7 +11,7 @@ import pytest
 from listeners.channels.actions import Action, Connect, Create, Reserve
 from listeners.channels.adapters import GenesysAdapter, RedisAdapter
 from listeners.channels.channel import Channel
-from listeners.channels.executor import Actions, Outcome
+from listeners.channels.executor import Executor, Outcome
 from listeners.channels.workers import Workers
 from mirror.fleet.words import Grant
 from mirror.genesys.client import GenesysClient
@@ -36,7 +36,7 @@ def tried(uri: str, **environment: str) -> tuple[Channel, list[Action]]:
     adapter = GenesysAdapter(GenesysClient(settings, settings.clients[0], budget))
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     workers = Workers(1)
-    actions = Actions(
+    executor = Executor(
         workers,
         {"a": adapter},
         RedisAdapter(connect(settings), settings),
@@ -53,7 +53,7 @@ def tried(uri: str, **environment: str) -> tuple[Channel, list[Action]]:
     (first,) = channel.reserved(reserve.number, 0.0, granted=True, retry_in=0)
     assert isinstance(first, Connect)
     assert first.handle == handle
-    actions.run(channel, first)
+    executor.run(channel, first)
     outcomes.get(timeout=5)(1.0)
     workers.stop(1.0)
     return channel, channel.tick(60.0)

@@ -9,6 +9,7 @@ from listeners.publish.latency import MARK_SECONDS, MOST_MARKS, Latency
 from mirror.base.tally import Tally
 from mirror.conversation.event import Event
 from mirror.kafka.record import Recorder, dead_letter
+from mirror.settings.model import Encoding
 
 RECEIVED = 1_795_428_000.0  # 2026-11-23T10:00:00Z
 
@@ -95,7 +96,7 @@ def test_what_was_given_up_is_not_told_twice() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_what_waited_on_disk_is_told_by_samples(encoding: str) -> None:
+def test_what_waited_on_disk_is_told_by_samples(encoding: Encoding) -> None:
     """From when it was read, over any restart, in either encoding."""
     latency = Latency(wall=lambda: RECEIVED + 3600.0)
     record = Recorder("topic", "mypurecloud.com", encoding).record(event())

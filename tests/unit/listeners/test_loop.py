@@ -15,7 +15,7 @@ import pytest
 
 from listeners.channels.actions import Action
 from listeners.channels.channel import Channel
-from listeners.channels.session import Held, Session
+from listeners.channels.session import HeldSeat, Session
 from listeners.counters import Counters
 from listeners.receive.connection import Connection
 from listeners.receive.loop import READ_SECONDS, Loop
@@ -95,7 +95,7 @@ class Scene:
         producer: Any = self.producer
         idle: Any = Idle()
         self.loop = Loop(self.session, Normaliser(), producer, Counters())
-        self.loop.actions = idle
+        self.loop.executor = idle
         self.channel = self.seat("1")
         self.far = self.open(self.channel)
 
@@ -107,7 +107,7 @@ class Scene:
         )
         channel.handle = HANDLE
         channel.phase = "connecting"
-        self.session.seats[grant.seat] = Held(channel)
+        self.session.seats[grant.seat] = HeldSeat(channel)
         return channel
 
     def open(self, channel: Channel) -> socket.socket:

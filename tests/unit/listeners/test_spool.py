@@ -468,8 +468,8 @@ def test_a_topic_that_grows_gets_other_lanes(tmp_path: Path, open_spool: Open) -
     """Some records at a time; a spool of which the partitions were not known likewise."""
     spool = open_spool(tmp_path / "one")
     put(spool, *[(number, record(key=f"k{number % 7}")) for number in range(25)])
-    assert [spool.replace("topic", 4, 10) for _ in range(3)] == [False, False, True]
-    assert spool.replace("topic", 6, 100)
+    assert [spool.repartition("topic", 4, 10) for _ in range(3)] == [False, False, True]
+    assert spool.repartition("topic", 6, 100)
     wanted = {number: lane_of("topic", f"k{number % 7}", number, 6) for number in range(25)}
     found = {
         numbered.sequence: numbered.lane

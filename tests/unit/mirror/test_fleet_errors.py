@@ -15,6 +15,7 @@ from redis.retry import Retry
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet import backfill, gaps, names, requests, status_reader, topics, tracked
 from mirror.fleet.gaps import Gap
+from mirror.fleet.words import Seat
 from mirror.redis import clock
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -41,7 +42,7 @@ ASKED: dict[str, Ask] = {
     "request_drain": lambda client: requests.request_drain(client, KEYS, "l"),
     "take_back_drain": lambda client: requests.take_back_drain(client, KEYS, "l"),
     "request_rebalance": lambda client: requests.request_rebalance(client, KEYS),
-    "request_rotation": lambda client: requests.request_rotation(client, KEYS, "1", "a"),
+    "request_rotation": lambda client: requests.request_rotation(client, KEYS, Seat("1", "a")),
     "read": lambda client: status_reader.read(client, SETTINGS),
     "read_channels": lambda client: status_reader.read_channels(client, SETTINGS),
     "find_active": lambda client: tracked.find_active(client, KEYS, "c", 1),

@@ -60,7 +60,7 @@ RULES: Final = (
           "CutFrame Metadata", "frame.rs", "frame read_body metadata participant communication "
           "wrapup after_call_work"),
     _rule("what is too long", "normaliser.py", "MAX_ID_LENGTH MAX_TOPIC_LENGTH "
-          "MAX_CORRELATION_LENGTH LARGE_FRAME MAX_VALUES _check _source", "frame.rs", "word"),
+          "MAX_CORRELATION_LENGTH LARGE_FRAME_BYTES MAX_VALUES _check _source", "frame.rs", "word"),
     _rule("words of absurd length", "lengths.py", "MAX_WORD LONG_TEXT LEG_BYTES is_suspect "
           "cut _plan", "frame.rs", "word"),
     _rule("topics", "topics.py", "_CONVERSATIONS classify", "frame.rs", "is_conversation"),

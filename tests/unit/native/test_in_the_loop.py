@@ -61,7 +61,7 @@ class NativeScene(Scene):
         if native:
             self.native = Native(MODULE, normaliser, recorder(), counters, shadow=shadow)
         self.loop = Loop(self.session, normaliser, producer, counters, native=self.native)
-        self.loop.actions = idle
+        self.loop.executor = idle
         self.channel = self.seat("1")
         self.far = self.open(self.channel)
 

@@ -8,7 +8,7 @@ import pytest
 
 from listeners.counters import Counters
 from listeners.receive.native import MAX_FAILURES, Native
-from listeners.receive.native_reader import Reader
+from listeners.receive.native_reader import NativeReader
 from mirror.conversation.normaliser import Normaliser
 from tests.unit.conversation.build import at, conversation, frame, leg, participant
 from tests.unit.native.twins import MODULE, Twins, recorder
@@ -20,7 +20,7 @@ DEEP = 100_000
 QUICK_SECONDS = 1.0  # seconds of this process
 
 
-def reader(most: int = 1_000, grace: float = 900.0) -> Reader:
+def reader(most: int = 1_000, grace: float = 900.0) -> NativeReader:
     """A native reader of its own."""
     normaliser = Normaliser(max_conversations=most, grace=grace)
     return Native(MODULE, normaliser, recorder(), Counters()).reader

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from harness.traffic import KINDS, Kind, build
 from mirror.conversation.times import show_epoch
+from mirror.settings.model import Encoding
 from simulator.frames import encode_body, envelope
 from simulator.scenarios import SCENARIOS
 from tests import schemas
@@ -64,7 +65,7 @@ def stream(kind: Kind, order: Order, seed: int) -> Iterator[Message]:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_streams_give_the_same_records(kind: Kind, order: Order, share: float, seed: int) -> None:
     """Late, lost and repeated frames, interruptions, conversations lent back and forth."""
-    encoding = "msgpack" if seed % 2 else "json"
+    encoding: Encoding = "msgpack" if seed % 2 else "json"
     twins = Twins(encoding, schema=bool(seed % 2), share=share, seed=seed)
     rng = random.Random(seed)
     ids = set()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from listeners.receive.frames import (
     CONTINUATION,
-    MAX_TAIL,
+    MAX_TAIL_BYTES,
     PING,
     TEXT,
     FrameParser,
@@ -52,7 +52,7 @@ def items(data: bytes, cuts: list[int], *, native: bool) -> list[Item]:
     """The items of `data` in reads that end at `cuts`, in a buffer with older bytes."""
     parser = FrameParser(limit=LIMIT)
     parser.texts = MODULE.texts if native else None
-    view = memoryview(bytearray(b"\x81" * (MAX_TAIL + 14 + len(data))))
+    view = memoryview(bytearray(b"\x81" * (MAX_TAIL_BYTES + 14 + len(data))))
     found: list[Item] = []
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         begin = parser.restore(view)

@@ -20,6 +20,7 @@ from mirror.conversation.normaliser import Normaliser, Reading
 from mirror.conversation.normaliser.lending import state_of
 from mirror.kafka.partition import partition
 from mirror.kafka.record import Header, Recorder
+from mirror.settings.model import Encoding
 
 MODULE = load("auto")
 needs_native = pytest.mark.skipif(
@@ -32,7 +33,7 @@ Record = tuple[bytes, str | None, list[Header], int]
 Message = tuple[bytes, str, float]  # raw, received_at, now
 
 
-def recorder(encoding: str = "json", *, schema: bool = False) -> Recorder:
+def recorder(encoding: Encoding = "json", *, schema: bool = False) -> Recorder:
     """What makes records of events."""
     return Recorder("events", "mypurecloud.com", encoding, SCHEMA if schema else None)
 
@@ -50,7 +51,12 @@ class Twins:
     """A listener that has the native reader, and one that has not."""
 
     def __init__(
-        self, encoding: str = "json", *, schema: bool = False, share: float = 0.0, seed: int = 0
+        self,
+        encoding: Encoding = "json",
+        *,
+        schema: bool = False,
+        share: float = 0.0,
+        seed: int = 0,
     ) -> None:
         """`share` of the messages are read by Python in both."""
         self.recorder = recorder(encoding, schema=schema)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mirror.conversation.document import ConversationDocument
 from mirror.conversation.event import Event
-from projector.projection import Draft, Partition, View
+from mirror.conversation.published import PublishedView
+from projector.projection import Draft, Partition, ViewRecord
 
 GRACE_MS = 24 * 3_600_000
 
 encode = msgspec.json.encode
-read_view = msgspec.json.Decoder(ConversationDocument).decode
+read_view = msgspec.json.Decoder(PublishedView).decode
 
 
 class Outcome:
@@ -22,13 +22,13 @@ class Outcome:
     def __init__(self) -> None:
         self.partition = Partition(0, GRACE_MS)
         self.once: list[Event] = []
-        self.log: list[View] = []  # the topic of conversations, before compaction
+        self.log: list[ViewRecord] = []  # the topic of conversations, before compaction
         self.clock_ms = 0
 
     @property
-    def views(self) -> dict[str, ConversationDocument]:
+    def views(self) -> dict[str, PublishedView]:
         """What a consumer of the topic of conversations has."""
-        found: dict[str, ConversationDocument] = {}
+        found: dict[str, PublishedView] = {}
         for record in self.log:
             if record.value is None:
                 found.pop(record.key, None)
@@ -54,7 +54,7 @@ class Outcome:
 
     def draft(
         self, events: Sequence[Event], *, ends: bool = False
-    ) -> tuple[Draft, list[Event], list[View]]:
+    ) -> tuple[Draft, list[Event], list[ViewRecord]]:
         """One batch that is yet to be committed."""
         draft = Draft(self.partition)
         first = self.partition.following

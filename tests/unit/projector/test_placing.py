@@ -7,26 +7,30 @@ from collections.abc import Mapping
 import pytest
 
 from mirror.settings import load
-from projector.placing import Place, place
+from projector.placing import StartOffset, place
 from projector.topics import uneven
 
 
 @pytest.mark.parametrize(
     ("committed", "floor", "low", "high", "expected"),
     [
-        pytest.param(None, 0, 0, 50, Place(0), id="a new mirror begins at the beginning"),
-        pytest.param(None, 0, 20, 50, Place(20), id="and with what is retained"),
-        pytest.param(30, 30, 0, 50, Place(30), id="usually the group and the views agree"),
-        pytest.param(30, 12, 0, 50, Place(30), id="repeats move the group alone"),
-        pytest.param(None, 30, 0, 50, Place(30), id="a lost offset is found in the views"),
-        pytest.param(5, 30, 0, 50, Place(30), id="one that was set back too"),
-        pytest.param(50, 50, 0, 50, Place(50), id="all is projected"),
-        pytest.param(10, 10, 25, 50, Place(25, missed=15), id="what was deleted is counted"),
-        pytest.param(0, 0, 25, 50, Place(25, missed=25), id="from the first record on"),
-        pytest.param(60, 60, 0, 50, Place(0, is_shorter=True), id="another topic of that name"),
+        pytest.param(None, 0, 0, 50, StartOffset(0), id="a new mirror begins at the beginning"),
+        pytest.param(None, 0, 20, 50, StartOffset(20), id="and with what is retained"),
+        pytest.param(30, 30, 0, 50, StartOffset(30), id="usually the group and the views agree"),
+        pytest.param(30, 12, 0, 50, StartOffset(30), id="repeats move the group alone"),
+        pytest.param(None, 30, 0, 50, StartOffset(30), id="a lost offset is found in the views"),
+        pytest.param(5, 30, 0, 50, StartOffset(30), id="one that was set back too"),
+        pytest.param(50, 50, 0, 50, StartOffset(50), id="all is projected"),
+        pytest.param(10, 10, 25, 50, StartOffset(25, missed=15), id="what was deleted is counted"),
+        pytest.param(0, 0, 25, 50, StartOffset(25, missed=25), id="from the first record on"),
+        pytest.param(
+            60, 60, 0, 50, StartOffset(0, is_shorter=True), id="another topic of that name"
+        ),
     ],
 )
-def test_places(committed: int | None, floor: int, low: int, high: int, expected: Place) -> None:
+def test_places(
+    committed: int | None, floor: int, low: int, high: int, expected: StartOffset
+) -> None:
     """From the group's offset, the views, and what Kafka retains."""
     assert place(committed, floor, low, high) == expected
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirror.conversation.document import ConversationDocument, document
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
 from mirror.conversation.normaliser import Normaliser
+from mirror.conversation.published import PublishedView, published
 from tests.unit.conversation import test_cases as conversation_cases
 from tests.unit.conversation.golden import GOLDEN
 from tests.unit.projector.build import GRACE_MS, Outcome
@@ -54,9 +54,9 @@ def legs_of(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def assert_is(shown: ConversationDocument, view: ConversationView) -> None:
-    """A document shows what was folded, but for `since`, which has tests of its own."""
-    expected = document(
+def assert_is(shown: PublishedView, view: ConversationView) -> None:
+    """A published view shows what was folded, but for `since`, which has tests of its own."""
+    expected = published(
         view,
         ((leg, "") for leg in view.legs.values()),
         updated_at=shown.updated_at,

@@ -17,7 +17,7 @@ from mirror.conversation.event import Event
 from mirror.conversation.schema import view_schema
 from mirror.kafka.faults import KINDS
 from mirror.kafka.kept import KEPT_HEADER, read_kept
-from mirror.kafka.limits import DEFAULT_RECORD_LIMIT
+from mirror.kafka.limits import DEFAULT_RECORD_LIMIT_BYTES
 from mirror.settings import Settings, load
 from projector.loop import Loop
 from projector.memory import BOUNDS, Conversation
@@ -82,7 +82,7 @@ class Producer:
         """Queue a record."""
         if self._error is not None:
             raise KafkaException(KafkaError(KafkaError._STATE))
-        if len(value or b"") + len(key) > DEFAULT_RECORD_LIMIT:
+        if len(value or b"") + len(key) > DEFAULT_RECORD_LIMIT_BYTES:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self._waiting.append((Out(topic, partition, key, value, headers, timestamp), on_delivery))
 

@@ -8,7 +8,14 @@ from typing import Any
 import msgspec
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.fold import HEARD_EVERY_MS, MAX_OPEN, MAX_OVER, MAX_PLACES, Seen, fold
+from coordinator.tracker.fold import (
+    HEARD_EVERY_MS,
+    MAX_OPEN,
+    MAX_OVER,
+    MAX_PLACES,
+    TrackedEvent,
+    fold,
+)
 from mirror.conversation.event import Event
 from mirror.conversation.legs import LegKey, end_id
 from mirror.conversation.normaliser import Normaliser
@@ -50,7 +57,7 @@ def events(*snapshots: list[dict[str, Any]]) -> list[Event]:
     return found
 
 
-def seen(reported: list[Event]) -> list[Seen]:
+def seen(reported: list[Event]) -> list[TrackedEvent]:
     """The same events as the tracker reads them."""
     found, unreadable = read([msgspec.json.encode(event) for event in reported])
     assert not unreadable
@@ -209,7 +216,7 @@ def test_a_conversation_stays_active_between_a_janitors_end_and_its_finalize() -
     assert folded([*live, by_janitor, end]).ended
 
 
-def told(event_type: str, leg: str, state: str = "connected", **more: Any) -> Seen:
+def told(event_type: str, leg: str, state: str = "connected", **more: Any) -> TrackedEvent:
     """One event of a message leg."""
     fields: dict[str, Any] = {
         "event_id": f"{event_type} {leg}",
@@ -223,10 +230,10 @@ def told(event_type: str, leg: str, state: str = "connected", **more: Any) -> Se
         "media_type": "message",
         **more,
     }
-    return msgspec.convert(fields, Seen)
+    return msgspec.convert(fields, TrackedEvent)
 
 
-def after(*seen_events: Seen, tracked: Tracked | None = None) -> Tracked:
+def after(*seen_events: TrackedEvent, tracked: Tracked | None = None) -> Tracked:
     """The conversation after these."""
     for event in seen_events:
         tracked = fold(tracked, event)

@@ -57,7 +57,7 @@ const legOf = (leg) => `${leg.purpose ?? "leg"}${leg.role ? ` (${roleName(leg.ro
 const endOf = (leg) => (leg.disconnect ? `ended (${leg.disconnect.replaceAll("_", " ").replaceAll(".", ", ")})` : "ended");
 
 function draw() {
-  const over = told.finalized ? `finalised by a janitor (${told.finalized.replace("_", " ")})` : told.state === "ended" ? "over" : "active";
+  const over = told.finalized ? `finalized by a janitor (${told.finalized.replace("_", " ")})` : told.state === "ended" ? "over" : "active";
   text($("dialog-note"), told.adopted ? `${over}; it began before what this page has read, so its early course is not drawn` : over);
   drawChart();
   const states = [...new Set(told.legs.flatMap((leg) => leg.stretches.map(([state]) => state)))];

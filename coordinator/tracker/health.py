@@ -69,7 +69,7 @@ class Statistics(msgspec.Struct, frozen=True):
 decode: Final = msgspec.json.Decoder(Statistics).decode
 
 
-class Vitals:
+class TrackerHealth:
     """The state of the tracker's consumer. `now` is always monotonic seconds."""
 
     def __init__(self, group: str, now: float) -> None:

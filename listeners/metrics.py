@@ -1,4 +1,7 @@
-"""A listener's metrics beside its counters: latency, ages, shares."""
+"""A listener's metrics beside its counters: latency, ages, shares.
+
+`mirror.runtime.metrics` has their names and meanings.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from prometheus_client import CollectorRegistry
 from listeners.publish.publisher import Publisher
 from listeners.receive.loop import Loop
 from mirror.genesys.client import GenesysClient
-from mirror.runtime.genesys_figures import tell_of_genesys
+from mirror.runtime import genesys_metrics
 from mirror.runtime.histograms import Gauges, Histograms
 from mirror.runtime.metrics import DEAD_SHARE, LAST_FRAME, LATENCY, UNSAVED_AGE
 
 
-def tell(
+def register(
     registry: CollectorRegistry,
     loop: Loop,
     publisher: Publisher,
@@ -41,4 +44,4 @@ def tell(
     registry.register(Gauges(UNSAVED_AGE, unsaved))
     registry.register(Gauges(LAST_FRAME, last_frames))
     registry.register(Gauges(DEAD_SHARE, lambda: {"": loop.dead_share}))
-    tell_of_genesys(clients, registry)
+    genesys_metrics.register(registry, clients)

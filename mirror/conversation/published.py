@@ -1,6 +1,6 @@
-"""The view of a conversation as a document for consumers: the value of `genesys-conversations`.
+"""The view of a conversation as the projector publishes it: the value of `genesys-conversations`.
 
-`document` makes it from the view of `mirror.conversation.fold`. The document has the fields that a
+`published` makes it from the view of `mirror.conversation.fold`. It has the fields that a
 wallboard shows, and none of the fields that the fold needs for the next event. The JSON Schema is
 `mirror.conversation.schema.view_schema`. Pure.
 """
@@ -16,7 +16,7 @@ from mirror.conversation.event import Role
 from mirror.conversation.fold import ConversationView, LegView
 
 
-class LegDocument(msgspec.Struct, kw_only=True, gc=False):
+class PublishedLeg(msgspec.Struct, kw_only=True, gc=False):
     """One leg: one communication of one participant."""
 
     participant_id: str
@@ -37,10 +37,10 @@ class LegDocument(msgspec.Struct, kw_only=True, gc=False):
     wrapup_code: str | None
 
 
-class ConversationDocument(msgspec.Struct, kw_only=True, gc=False):
+class PublishedView(msgspec.Struct, kw_only=True, gc=False):
     """The present state of a conversation of Genesys Cloud.
 
-        found = msgspec.json.decode(message.value(), type=ConversationDocument)
+        found = msgspec.json.decode(message.value(), type=PublishedView)
         on_hold = [leg.agent_id for leg in found.legs if leg.held]
 
     All fields are present, null if nothing is known. Times are RFC 3339 text in UTC with
@@ -53,14 +53,14 @@ class ConversationDocument(msgspec.Struct, kw_only=True, gc=False):
     ended_at: str | None
     queue_id: str | None
     media: list[str]
-    legs: list[LegDocument]
+    legs: list[PublishedLeg]
     updated_at: str
     events: int
 
 
-def document(
+def published(
     view: ConversationView, legs: Iterable[tuple[LegView, str]], *, updated_at: str, events: int
-) -> ConversationDocument:
+) -> PublishedView:
     """`view` for consumers.
 
     `legs` are its legs, each with the time at which its present state began (empty if that is not
@@ -68,7 +68,7 @@ def document(
     counted once.
     """
     shown = [_leg(leg, since) for leg, since in legs]
-    return ConversationDocument(
+    return PublishedView(
         conversation_id=view.id,
         state=view.state,
         started_at=view.started_at,
@@ -81,8 +81,8 @@ def document(
     )
 
 
-def _leg(leg: LegView, since: str) -> LegDocument:
-    return LegDocument(
+def _leg(leg: LegView, since: str) -> PublishedLeg:
+    return PublishedLeg(
         participant_id=leg.participant_id,
         communication_id=leg.communication_id,
         media_type=leg.media_type,
@@ -102,7 +102,7 @@ def _leg(leg: LegView, since: str) -> LegDocument:
     )
 
 
-def _queue(legs: list[LegDocument]) -> str | None:
+def _queue(legs: list[PublishedLeg]) -> str | None:
     """The queue of the latest live leg with a queue, else of the latest leg with a queue.
 
     The latest by time: the order of legs is that of Genesys' array, which has no meaning. The
@@ -112,7 +112,7 @@ def _queue(legs: list[LegDocument]) -> str | None:
     return max(queued, key=_recency).queue_id if queued else None
 
 
-def _recency(leg: LegDocument) -> tuple[bool, bool, str, str, str]:
+def _recency(leg: PublishedLeg) -> tuple[bool, bool, str, str, str]:
     """The latest leg has the greatest. The last two parts decide between legs of the same time."""
     began = leg.answered_at or leg.since or ""
     is_live = leg.ended_at is None

@@ -1,4 +1,4 @@
-"""Exports a process' calls to Genesys to Prometheus."""
+"""Metrics of a process' calls to Genesys; `mirror.runtime.metrics` has their names and meanings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mirror.runtime.histograms import Gauges, Histograms
 from mirror.runtime.metrics import REQUESTS, TOKEN_LEFT
 
 
-def tell_of_genesys(clients: Iterable[GenesysClient], registry: CollectorRegistry) -> None:
+def register(registry: CollectorRegistry, clients: Iterable[GenesysClient]) -> None:
     """Export the calls of all of a process' OAuth clients, and the earliest end of a token."""
     held = tuple(clients)
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from listeners.channels.session import Session
 from listeners.counters import Counters
-from listeners.health import Vitals
+from listeners.health import ListenerHealth
 from listeners.receive.loop import Loop
 from listeners.receive.loop_state import LoopState
 from mirror.base.health import Health
@@ -32,7 +32,7 @@ class Scene:
         publisher: Any = None  # nothing is published
         session = Session("me", silence=35.0, rng=Random(1))
         self.loop = Loop(session, Normaliser(), publisher, self.counters)
-        self.vitals = Vitals(
+        self.health = ListenerHealth(
             self.counters, self.loop, self.registry, lease=LEASE, clock=lambda: self.now
         )
         self.say()
@@ -53,17 +53,17 @@ def scene() -> Iterator[Scene]:
 
 def test_health_is_what_the_loop_says(scene: Scene) -> None:
     """Well, or degraded for its reasons."""
-    assert scene.vitals.health() == Health("ok")
+    assert scene.health.health() == Health("ok")
     scene.say("events are spooled")
-    assert scene.vitals.health() == Health("degraded", ("events are spooled",))
+    assert scene.health.health() == Health("degraded", ("events are spooled",))
 
 
 def test_a_loop_that_hangs_is_said_to(scene: Scene) -> None:
     """Within a lease it may be busy; after that nobody reads the sockets."""
     scene.now += LEASE
-    assert scene.vitals.hung() == ()
+    assert scene.health.hung() == ()
     scene.now += 1.0
-    assert scene.vitals.hung() == ("the loop hangs for 9s: no socket is read",)
+    assert scene.health.hung() == ("the loop hangs for 9s: no socket is read",)
 
 
 def test_every_counter_is_exported(scene: Scene) -> None:
