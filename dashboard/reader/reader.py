@@ -237,7 +237,7 @@ class Reader:
             with uncollected():
                 views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
                 retained = {}
-                leaderless = _leaderless(consumer, settings.topic)
+                leaderless = find_leaderless(consumer, settings.topic)
                 for partition in partitions:
                     if partition not in leaderless:
                         bounds = _bounds(consumer, settings.topic, partition)
@@ -284,7 +284,7 @@ class Reader:
             (settings.agents_topic if settings.agents else "", AGENTS_BACKLOG),
         ):
             wanted += [(topic, partition, records) for partition in _partitions(consumer, topic)]
-        leaderless = {name: _leaderless(consumer, name) for name in {at[0] for at in wanted}}
+        leaderless = {name: find_leaderless(consumer, name) for name in {at[0] for at in wanted}}
         places: list[TopicPartition] = []
         missing: dict[tuple[str, int], str] = {}
         for topic, partition, most in wanted:
@@ -330,7 +330,7 @@ class Reader:
         reading waits meanwhile."""
         self._report_progress()
         topics = {topic for topic, _ in self.missing}
-        leaderless = {topic: _leaderless(consumer, topic) for topic in topics}
+        leaderless = {topic: find_leaderless(consumer, topic) for topic in topics}
         led = [at for at in self.missing if at[1] not in leaderless[at[0]]]
         if not led:
             return False
@@ -406,7 +406,7 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     return sorted(_described(consumer, topic))
 
 
-def _leaderless(consumer: Consumer, topic: str) -> set[int]:
+def find_leaderless(consumer: Consumer, topic: str) -> set[int]:
     """The partitions of a topic that have no leader now."""
     described = _described(consumer, topic)
     return {number for number, partition in described.items() if partition.leader < 0}
