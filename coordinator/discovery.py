@@ -53,6 +53,7 @@ class _List(msgspec.Struct):
     error: str = ""
     unmatched: frozenset[str] | None = None  # entries of the filter, None until it was read
     seen: int | None = None
+    left_out: int = 0  # entities that could not be read
 
 
 class Discovery:
@@ -133,7 +134,7 @@ class Discovery:
         client, family = listing.client.id, listing.family
         page_of = listing.client.queues if family == "queues" else listing.client.users
         try:
-            entities = read_listing(
+            listed = read_listing(
                 page_of, family, report_progress=self._report_progress, clock=self._clock
             )
         except GenesysError as error:
@@ -151,12 +152,19 @@ class Discovery:
                 self._sight.fail(client, family)
             return
         listing.failures, listing.error = 0, ""
+        entities, listing.left_out = listed.entities, listed.left_out
         patterns = settings.queues if family == "queues" else settings.users
         listing.unmatched = unmatched(entities, patterns)
         listing.seen = len(entities)
         self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
-            self._sight.hear(client, family, topics_of(settings, family, entities), self._clock())
+            self._sight.hear(
+                client,
+                family,
+                topics_of(settings, family, entities),
+                self._clock(),
+                is_whole=not listed.left_out,
+            )
             doubted = any(
                 (doubt.client, doubt.family) == (client, family) for doubt in self._sight.doubts()
             )
@@ -273,6 +281,11 @@ class Discovery:
         return [
             f"discovery: {family} cannot be listed by OAuth client {', '.join(clients)}: {error}"
             for (family, error), clients in lines.items()
+        ] + [
+            f"discovery: {listing.left_out} of {listing.family} cannot be read in the list of "
+            f"OAuth client {listing.client.id}, and are not mirrored unless they were before"
+            for listing in self._lists
+            if listing.left_out
         ]
 
     def _useless(self) -> list[str]:

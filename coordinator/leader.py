@@ -139,16 +139,19 @@ class Leader:
         now_ms: int,
         permissions: str = "",
         stored: Mapping[str, Shard] | None = None,
+        *,
+        outage: bool = False,
     ) -> Outcome | None:
         """One pass; None while there is nothing to decide yet.
 
         `found`: the result of discovery, None before its first. `stored`: the shards in Redis, used
-        while this leader knows none.
+        while this leader knows none. `outage`: Redis was away since the last pass, or its clock
+        jumped (`coordinator.plan.liveness`).
         """
         rules = self._rules
         begun, self._anew = self._anew, False
         seen = self._on_this_clock(seen, now_ms, begun=begun)
-        self._watch.look(now_ms, anew=begun)
+        self._watch.look(now_ms, anew=begun or outage)
         if not self.shards:
             if not self._heard_all(seen, now_ms):
                 return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import redis
 
@@ -19,6 +19,7 @@ from coordinator.leader import Leader, Outcome, Rules
 from coordinator.metrics import Metrics
 from coordinator.plan.coverage import ShardCoverage
 from coordinator.plan.gap_memory import Filed
+from coordinator.plan.liveness import Outages
 from coordinator.plan.seats import StoredSeats
 from coordinator.plan.sight import recalled
 from coordinator.store import FleetStore, RedisState
@@ -31,6 +32,8 @@ from mirror.fleet.words import Shard
 from mirror.genesys.topics import USER_TOPIC
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
+
+T = TypeVar("T")
 
 PASS_SECONDS: Final = 0.5
 COVERAGE_SECONDS: Final = 2.0
@@ -76,6 +79,9 @@ class Passes:
                 horizon_ms=round(settings.horizon * 1000),
             )
         )
+        self._lease = settings.lease
+        self._outages = Outages(settings.lease)
+        self._seconds = 0.0  # how long the last pass took
         self._failures = 0
         self._stored_coverage: dict[str, bytes] = {}
         self._stored_departed: Mapping[str, int] | None = None
@@ -90,7 +96,7 @@ class Passes:
     def turn(self) -> None:
         """Claim the lead; as leader, make a pass. Resigns after three failures in a row."""
         try:
-            now_ms, elected = self.leadership.claim()
+            now_ms, elected = self._waited(self.leadership.claim)
             if self.leadership.fence:
                 if elected:
                     self._begin()
@@ -108,6 +114,7 @@ class Passes:
             self._log.warning("deposed", coordinator=self.name)
         except RedisUnavailable as error:
             self._failures += 1
+            self._outages.fail()
             if self._failures in {1, FAILED_PASSES}:
                 self._log.warning("pass_failed", failures=self._failures, error=error)
             if self._failures == FAILED_PASSES:
@@ -121,11 +128,31 @@ class Passes:
             reasons.append(f"{self._failures} passes in a row failed: Redis does not answer")
         if self.leadership.fence:
             reasons += self.discovery.reasons
+            reasons += self._slow()
             if self._told_unassigned:
                 reason = ", ".join(sorted(set(self._told_unassigned.values())))
                 seats = counted(len(self._told_unassigned), "seat")
                 reasons.append(f"{seats} cannot be placed: {reason}")
         return Health.of(reasons)
+
+    def _slow(self) -> list[str]:
+        """The reason for the status if passes are slow."""
+        if self._seconds <= self._lease / 2:
+            return []
+        reason = (
+            f"the leader's last pass took {self._seconds:.1f} s, and MIRROR_LEASE is "
+            f"{self._lease:g} s: dead listeners are replaced late, or not at all; look at Redis' "
+            "latency and at the coordinator's CPU"
+        )
+        return [reason]
+
+    def _waited(self, call: Callable[[], T]) -> T:
+        """Call Redis, and note for how long."""
+        began = time.monotonic()
+        try:
+            return call()
+        finally:
+            self._outages.note(time.monotonic() - began)
 
     def _begin(self) -> None:
         self._log.info("elected", coordinator=self.name, fence=self.leadership.fence)
@@ -152,7 +179,8 @@ class Passes:
 
     def _pass(self, now_ms: int) -> None:
         started = time.monotonic()
-        seen = self._store.see()
+        outage = self._outages.look(now_ms, started)
+        seen = self._waited(self._store.see)
         permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
         store = self._store
         known = None if self.leader.shards else store.shards({})
@@ -160,13 +188,15 @@ class Passes:
             # Listeners stored these since the election: missing topics are doubted too.
             self._restored = known
             self.discovery.recall(recalled(known, {}))
-        outcome = self.leader.step(seen, self.discovery.found, now_ms, permissions, known)
+        outcome = self.leader.step(
+            seen, self.discovery.found, now_ms, permissions, known, outage=outage
+        )
         writes: list[Write] = []
         if outcome is not None:
             writes += self._writes(outcome, seen, now_ms)
             self._unfiled += outcome.gaps
-        lost = self._filed.look(store.gaps(self._filed))
-        reasons = (*self.discovery.reasons, *self._also())
+        lost = self._filed.look(self._waited(lambda: store.gaps(self._filed)))
+        reasons = (*self.discovery.reasons, *self._slow(), *self._also())
         causes = self.discovery.reasons if self.discovery.barren else ()
         writes += store.name_writes(self.discovery.called, seen)
         writes += store.discovery_writes(reasons, self.discovery.notes, causes, seen)
@@ -181,7 +211,7 @@ class Passes:
             self._coverage_due = time.monotonic() + COVERAGE_SECONDS
         departed = self.leader.departed.until
         writes += store.departed_writes(departed, self._stored_departed)
-        self.leadership.write(writes)
+        self._waited(lambda: self.leadership.write(writes))
         self._stored_departed = departed
         self._stored_coverage = stored
         self._filed.add(self._unfiled)
@@ -192,8 +222,9 @@ class Passes:
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:
             self._log.warning("gaps_filed_again", count=len(lost))
+        self._seconds = time.monotonic() - started
         if outcome is not None:
-            self._tell(outcome, time.monotonic() - started)
+            self._tell(outcome, self._seconds)
 
     def _writes(self, outcome: Outcome, seen: RedisState, now_ms: int) -> list[Write]:
         """The writes of a pass, except gaps and coverage."""

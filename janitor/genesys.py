@@ -127,12 +127,11 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
                 groups += [group[half:], group[:half]]
             continue
         oddity.answered()
-        wanted = set(group)
-        found.shown.update(
-            (conversation.conversation_id, conversation)
-            for conversation in answer
-            if conversation.conversation_id in wanted
-        )
+        for shown in answer:
+            if shown.is_unread:
+                found.refused[shown.conversation_id] = "analytics' answer cannot be read"
+            elif shown.conversation_id in group:
+                found.shown[shown.conversation_id] = shown
     return found
 
 
@@ -343,11 +342,10 @@ class _Some:
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
         for client in self._in_turn():
-            found.update(
-                (conversation.conversation_id, conversation)
-                for conversation in client.details(missing)
-            )
-            missing = [id_ for id_ in missing if id_ not in found]
+            for shown in client.details(missing):
+                if not shown.is_unread or shown.conversation_id not in found:
+                    found[shown.conversation_id] = shown
+            missing = [id_ for id_ in missing if id_ not in found or found[id_].is_unread]
             if not missing:
                 break
         return list(found.values())

@@ -1,9 +1,10 @@
 """The partitions of this process, from their assignment to their first record.
 
 A partition passes through three states. *New*: the group assigned it, and Kafka is asked where it
-goes on. *Restoring*: its conversations are read back. This step is skipped if this process still
-has them and the group's offset shows that no other process has gone on. *Ready*: its records are
-read and projected. Ready partitions go on while others restore.
+goes on. While Kafka does not say, the partition stays new and holds up no other. *Restoring*: its
+conversations are read back. This step is skipped if this process still has them and the group's
+offset shows that no other process has gone on. *Ready*: its records are read and projected. Ready
+partitions go on while others restore.
 
 After an aborted or doubtful transaction, its partitions are new again. A partition that cannot be
 written rests for a while. A partition that waiting cannot cure is refused.
@@ -12,7 +13,7 @@ written rests for a while. A partition that waiting cannot cure is refused.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -21,12 +22,14 @@ from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.projected import REBUILD
 from mirror.settings import Settings
-from projector.offsets import Offsets
+from projector.offsets import Bounds, Offsets
 from projector.placing import StartOffset, place
 from projector.projection import Draft, Partition
 from projector.restore import Restore
 
 RETRY_SECONDS: Final = 1.0
+# Ready partitions wait while Kafka is asked about others, so this many times longer it is not.
+PAUSE_PER_ASKING: Final = 4
 # A partition may seem to have lost its end. For this time Kafka is asked again, then the partition
 # is refused. The end may only seem lost: it was read before the conversations, and another process
 # may have gone on since. And a new leader of a partition may know fewer records than the last
@@ -52,7 +55,6 @@ class Share:
         self.restored = 0
         self.missed = 0
         self.joined = False  # the group has admitted us, perhaps without a partition
-        self.problem = ""  # why a partition cannot be placed or restored
         self.refusal = ""  # why partitions are refused
         self.group: Any = None  # the group's metadata of the present assignment
         self.assigned: dict[int, float] = {}  # own partitions → since when (monotonic)
@@ -72,10 +74,16 @@ class Share:
         self._failures: dict[int, int] = {}  # partitions that could not be written → how often
         self._doubtful: dict[int, Draft] = {}  # drafts of a transaction that may be committed
         self._restore: Restore | None = None
-        self._placing: tuple[dict[int, int], ...] = ({}, {}, {})  # Kafka's answers about offsets
+        self._bounds: dict[int, Bounds] = {}  # Kafka's answers about offsets
+        self._problems: dict[int, str] = {}  # partitions that are not placed or restored → why
         self._place_at = 0.0
 
     # -- for other threads -----------------------------------------------------------------------
+
+    @property
+    def problem(self) -> str:
+        """Why partitions cannot be placed or restored, or empty."""
+        return "; ".join(dict.fromkeys(dict(self._problems).values()))
 
     @property
     def partitions(self) -> int:
@@ -184,34 +192,39 @@ class Share:
         numbers = set(self._new)
         if not numbers:
             return
+        began = time.monotonic()
         try:
-            # The group's offsets first. Once they are settled, the ends that a restore must reach
-            # are too.
-            committed = self._offsets.committed(consumer, numbers)
-            low, high = self._offsets.retained(self._settings.topic, numbers)
-            ends = self._offsets.ends(self._settings.conversations_topic, numbers)
+            bounds, unknown = self._offsets.ask(consumer, numbers)
         except (KafkaException, MirrorError) as error:
-            self._wait(f"Kafka does not say where to go on: {error}")
+            self._wait(numbers, f"Kafka does not say where to go on: {error}")
             return
+        if unknown:
+            reason = f"Kafka does not say where to go on: {_told(unknown)}"
+            pause = PAUSE_PER_ASKING * (time.monotonic() - began) if bounds or self.ready else 0.0
+            self._wait(unknown, reason, max(RETRY_SECONDS, pause))
+        restoring = frozenset() if self._restore is None else self._restore.partitions
+        if bounds.keys() <= restoring:
+            return  # the restore goes on, and nothing else can
         self._stop_restore()
-        self._placing = (committed, low, high)
+        self._bounds = bounds
         to_read: dict[int, Partition] = {}
-        for number in sorted(numbers):
+        for number, found in sorted(bounds.items()):
             draft, known = self._doubtful.pop(number, None), self._known.get(number)
-            offset = committed.get(number, -1)
+            offset = -1 if found.committed is None else found.committed
             if draft is not None and draft.partition is known and draft.following == offset:
                 self._accept(draft)
             is_here = known is not None and known.following == offset
-            if is_here and low[number] <= offset <= high[number]:
+            if is_here and found.low <= offset <= found.high:
                 self._begin(number, StartOffset(offset))
             else:
                 grace_ms = round(self._settings.conversation_grace * 1000)
                 to_read[number] = Partition(number, grace_ms)
         if to_read:
             try:
+                ends = {number: bounds[number].end for number in to_read}
                 self._restore = Restore(self._settings, to_read, ends)
             except MirrorError as error:
-                self._wait(f"conversations cannot be restored: {error}")
+                self._wait(to_read, f"conversations cannot be restored: {error}")
         self._assign(consumer)
 
     def _restore_some(self, consumer: Any) -> None:
@@ -221,18 +234,18 @@ class Share:
         try:
             whole = restore.step()
         except KafkaException as error:
+            self._wait(restore.partitions, f"conversations cannot be restored: {error}")
             self._stop_restore()
-            self._wait(f"conversations cannot be restored: {error}")
             return
         except MirrorError as error:
             self._refuse(restore.partitions, str(error))
             self._stop_restore()
             return
         self.restored += restore.records - before
-        committed, low, high = self._placing
         for partition in whole:
             number = partition.number
-            found = place(committed.get(number), partition.following, low[number], high[number])
+            asked = self._bounds[number]
+            found = place(asked.committed, partition.following, asked.low, asked.high)
             if found.is_shorter:
                 self._doubt_end(number)
                 continue
@@ -250,7 +263,7 @@ class Share:
             f"partition {number} of {self._settings.topic} ends before what was projected of it"
         )
         if now < self._short.setdefault(number, now) + SHORT_SECONDS:
-            self._wait(f"{finding}: asked again", SHORT_RETRY_SECONDS)
+            self._wait({number}, f"{finding}: asked again", SHORT_RETRY_SECONDS)
         else:
             self._refuse({number}, f"{finding}: it was created again or lost its end; {REBUILD}")
 
@@ -261,7 +274,7 @@ class Share:
         self._new.discard(number)
         self.ready.add(number)
         self.read_ms.pop(number, None)
-        self.problem = ""
+        self._problems.pop(number, None)
         if found.missed:
             self.missed += found.missed
             self._log.error("records_expired", partition=number, count=found.missed)
@@ -279,17 +292,21 @@ class Share:
             [TopicPartition(topic, n, self._known[n].following) for n in sorted(self.ready)]
         )
 
-    def _wait(self, reason: str, seconds: float = RETRY_SECONDS) -> None:
-        if reason != self.problem:
+    def _wait(self, numbers: Iterable[int], reason: str, seconds: float = RETRY_SECONDS) -> None:
+        if reason not in self._problems.values():
             self._log.warning("projector_waits", reason=reason)
-        self.problem = reason
+        self._problems |= dict.fromkeys(numbers, reason)
         self._place_at = time.monotonic() + seconds
+
+    def _keep_problems(self, numbers: Collection[int]) -> None:
+        self._problems = {n: reason for n, reason in self._problems.items() if n in numbers}
 
     def _refuse(self, numbers: Iterable[int], reason: str) -> None:
         """Refuse these partitions until the process starts again."""
         self.refusal = reason
         self._refused |= set(numbers)
         self._new -= self._refused
+        self._keep_problems(self._new)
         self._log.error("partition_refused", reason=reason)
 
     def _stop_restore(self) -> None:
@@ -308,6 +325,7 @@ class Share:
         self.assigned = {partition.partition: now for partition in partitions}
         self._new = set(self.assigned) - self._refused
         self._known = {n: partition for n, partition in self._known.items() if n in self.assigned}
+        self._keep_problems(self._new)
         self.joined = True
         self._place_at = 0.0
         self._log.info("partitions_assigned", partitions=len(partitions))
@@ -319,4 +337,15 @@ class Share:
         self.joined = False
         self.assigned, self._new, self.ready = {}, set(), set()
         self._rests, self._failures = {}, {}
+        self._keep_problems(())
         consumer.unassign()
+
+
+def _told(unknown: Mapping[int, str]) -> str:
+    """The reasons, each with the partitions that it holds for."""
+    partitions: dict[str, list[str]] = {}
+    for number, reason in sorted(unknown.items()):
+        partitions.setdefault(reason, []).append(str(number))
+    return "; ".join(
+        f"partition {', '.join(numbers)}: {reason}" for reason, numbers in partitions.items()
+    )

@@ -136,15 +136,24 @@ class Sight:
                 assumed=frozenset(assumed[key] - sure[key]),
             )
 
-    def hear(self, client: str, family: str, listed: frozenset[str], now: float) -> None:
-        """Take a client's whole list of a family, at `now` (monotonic seconds)."""
+    def hear(
+        self,
+        client: str,
+        family: str,
+        listed: frozenset[str],
+        now: float,
+        *,
+        is_whole: bool = True,
+    ) -> None:
+        """Take a client's list of a family, at `now` (monotonic seconds). While it `is_whole` not,
+        any missing topic may be an entry that cannot be read, and is kept."""
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed
         patience = DOUBT_SECONDS if is_many(len(lost), len(view.topics)) else 0.0
         gone = {
             topic
             for topic in lost
-            if topic in view.missing and now - view.missing[topic] >= patience
+            if is_whole and topic in view.missing and now - view.missing[topic] >= patience
         }
         kept = lost - gone
         self._views[client, family] = _View(

@@ -1,9 +1,10 @@
 """The thread that reads the earlier part of today once, for the figures of the day.
 
 The reader begins some way from the end of the topic, or where the projector's conversations end.
-This thread reads from the beginning of the day to the place where the reader began, and ends. It
-fills `dashboard.reader.today` and the courses of conversations on the floor. If Kafka no longer has
-the beginning of the day, `counts_from_ms` says since when it has all events.
+This thread reads from the beginning of the day to the place where the reader began. A partition
+without a leader, or one that the reader does not read yet, is read later. The thread fills
+`dashboard.reader.today` and the courses of conversations on the floor. If Kafka no longer has the
+beginning of the day, `counts_from_ms` says since when it has all events.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from dashboard.reader.reader import Reader, wall_ms
+from dashboard.reader.reader import Reader, find_leaderless, wall_ms
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
@@ -44,34 +45,40 @@ class Past:
         self._reader = reader
         self._report_progress = report_progress
         self._log = logger("dashboard.past")
+        self._done: set[int] = set()  # partitions whose past was read
 
     def run(self, stop: threading.Event) -> None:
-        """Read once the reader has opened, then wait until `stop` is set."""
+        """Read each partition once the reader has opened, until `stop` is set."""
         while not stop.wait(_LOOK_SECONDS):
             self._report_progress()
-            if self._reader.opening is not None:
+            is_open = self._reader.opening is None
+            if not is_open or self._reader.beginnings.keys() <= self._done:
                 continue
             try:
-                if self._read(stop):
-                    break
+                whole = self._read(stop)
             except (MirrorError, KafkaException) as error:
                 self._log.warning("past_interrupted", error=str(error))
+                whole = False
+            if not whole:
                 stop.wait(RETRY_SECONDS)
-        while not stop.wait(_POLL_SECONDS):
-            self._report_progress()
 
     def _read(self, stop: threading.Event) -> bool:
-        """Read all of it. False if a signal ended the process before."""
+        """Read the partitions that have a leader. Whether these are all."""
         consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard-past")
         try:
             day_ms = self._reader.today.day_ms
-            left, cut = self._stretches(consumer, partitions, day_ms - LEAD_MS)
+            leaderless = find_leaderless(consumer, self._settings.topic)
+            ends = dict(self._reader.beginnings)
+            undone = ends.keys() - self._done
+            wanted = sorted(undone.intersection(partitions) - leaderless)
+            if not wanted:
+                return False
+            left, cut = self._stretches(consumer, wanted, ends, day_ms - LEAD_MS)
             began, events = time.monotonic(), 0
             first: dict[int, int] = {}
             consumer.assign(
                 [TopicPartition(self._settings.topic, *start) for start in left.items()]
             )
-            ends = dict(self._reader.beginnings)
             while left and not stop.is_set():
                 self._report_progress()
                 messages = take(consumer, BATCH, _POLL_SECONDS)
@@ -91,27 +98,25 @@ class Past:
                     if place.offset >= ends[place.partition]:
                         del left[place.partition]
                 stop.wait(_BREATH_SECONDS)
-            if left:
+            if left:  # a signal ends the process
                 return False
+            self._done.update(wanted)
             with self._reader.lock:
                 known_from = [first[partition] for partition in cut if partition in first]
-                self._reader.feed.counts_from_ms = max([day_ms, *known_from])
+                feed = self._reader.feed
+                feed.counts_from_ms = max([day_ms, feed.counts_from_ms, *known_from])
             self._log.info("past_read", events=events, seconds=round(time.monotonic() - began, 1))
-            return True
+            return not undone & leaderless
         finally:
             consumer.close()
 
     def _stretches(
-        self, consumer: Consumer, partitions: list[int], since_ms: int
+        self, consumer: Consumer, partitions: list[int], ends: dict[int, int], since_ms: int
     ) -> tuple[dict[int, int], list[int]]:
-        """Where to begin in each partition that has a past, and the partitions whose past is cut
+        """Where to begin in each of `partitions` that has a past, and those whose past is cut
         off."""
-        topic, ends = self._settings.topic, self._reader.beginnings
-        wanted = [
-            TopicPartition(topic, partition, since_ms)
-            for partition in partitions
-            if partition in ends
-        ]
+        topic = self._settings.topic
+        wanted = [TopicPartition(topic, partition, since_ms) for partition in partitions]
         left: dict[int, int] = {}
         cut: list[int] = []
         for place in consumer.offsets_for_times(wanted, timeout=_ANSWER_SECONDS):

@@ -3,8 +3,9 @@
 It opens with the conversations that `mirror projector` keeps, and goes on behind the last record
 that they count (`dashboard.reader.views`). If that is impossible, it reads the end of the
 interaction topic, at most `BACKLOG` records; `opened` says which. Then it asks Redis for the
-tracker's conversations that began before, and follows the topics live. At each tick it makes one
-message for all browsers. Other threads may read its state under `lock`.
+tracker's conversations that began before, and follows the topics live. A partition that does not
+answer holds up no other: `missing` has it, and it is read once it answers. At each tick the thread
+makes one message for all browsers. Other threads may read its state under `lock`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from dashboard.reader.views import (
     uncollected,
     view_of,
 )
-from mirror.base.errors import MirrorError, RedisUnavailable
+from mirror.base.errors import KafkaUnavailable, MirrorError, RedisUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.times import epoch_ms
@@ -53,7 +54,9 @@ AGENTS_BACKLOG: Final = 50_000
 QUIET_SECONDS: Final = 1.5  # without a message for this long, the past was read
 RETRY_SECONDS: Final = 2.0
 ADOPT_AGAIN_SECONDS: Final = 5.0
+MISSING_SECONDS: Final = 5.0  # between two looks for partitions that do not answer
 _ANSWER_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 1.0
 
 
 def wall_ms() -> int:
@@ -81,6 +84,7 @@ class Reader:
         self.backfilled = 0
         self.last_event_ms = 0  # when the latest event was received by a listener
         self.problem = ""
+        self.missing: dict[tuple[str, int], str] = {}  # partitions that are not read → why
         self.opening: float | None = 0.0
         self.opened = Opened()
         self._settings = settings
@@ -98,6 +102,8 @@ class Reader:
         self._adopted = False
         self._adopt_at = 0.0
         self._began = 0.0
+        self._missing_due = 0.0
+        self._turn = 0  # which of the missing partitions is asked
         self._following: dict[int, int] = {}  # where the projector's conversations end
         self._ended: set[int] = set()  # hashes of conversations that the projector knows as ended
 
@@ -114,6 +120,17 @@ class Reader:
                 self.problem = str(error)
                 self._publish(wall_ms())
                 stop.wait(RETRY_SECONDS)
+
+    def reasons(self) -> list[str]:
+        """Why the page shows less than there is. Any thread may ask."""
+        reasons = [self.problem] if self.problem else []
+        told: dict[tuple[str, str], list[str]] = {}
+        for (topic, partition), reason in sorted(dict(self.missing).items()):
+            told.setdefault((topic, reason), []).append(str(partition))
+        return reasons + [
+            f"partition {', '.join(numbers)} of {topic} {reason}: its records are not shown"
+            for (topic, reason), numbers in told.items()
+        ]
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -154,6 +171,10 @@ class Reader:
             if now >= next_tick:
                 next_tick = now + TICK_SECONDS
                 self._publish(now_ms)
+            if self.missing and now >= self._missing_due:
+                if self._answers_again(consumer):
+                    return  # the next session reads it too
+                self._missing_due = time.monotonic() + MISSING_SECONDS
 
     def _take(self, message: Message, now_ms: int) -> None:
         error = message.error()
@@ -214,13 +235,14 @@ class Reader:
             with uncollected():
                 views = read_views(settings, partitions, wall_ms() - OVER_KEPT_MS, turn)
                 retained = {}
+                leaderless = find_leaderless(consumer, settings.topic)
                 for partition in partitions:
-                    place = TopicPartition(settings.topic, partition)
-                    retained[partition] = consumer.get_watermark_offsets(
-                        place, timeout=_ANSWER_SECONDS
-                    )
+                    if partition not in leaderless:
+                        bounds = _bounds(consumer, settings.topic, partition)
+                        if isinstance(bounds, tuple):
+                            retained[partition] = bounds
                     turn()
-                self._following = views.places(retained, BACKLOG)
+                self._following = views.following | views.places(retained, BACKLOG)
                 self._restore(views, turn)
         except ViewsUnusable as reason:
             with self.lock:
@@ -260,14 +282,25 @@ class Reader:
             (settings.agents_topic if settings.agents else "", AGENTS_BACKLOG),
         ):
             wanted += [(topic, partition, records) for partition in _partitions(consumer, topic)]
+        leaderless = {name: find_leaderless(consumer, name) for name in {at[0] for at in wanted}}
         places: list[TopicPartition] = []
+        missing: dict[tuple[str, int], str] = {}
         for topic, partition, most in wanted:
             self._report_progress()
+            # A partition without a leader is not asked: that would only cost time.
+            bounds = (
+                "has no leader"
+                if partition in leaderless[topic]
+                else _bounds(consumer, topic, partition)
+            )
+            if isinstance(bounds, str):
+                missing[topic, partition] = bounds
+                continue
             place = TopicPartition(topic, partition)
-            low, high = consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
+            low, high = bounds
             start = max(low, high - most)
-            if topic == settings.topic and self._following:
-                start = max(low, self._following.get(partition, 0))
+            if topic == settings.topic and partition in self._following:
+                start = min(high, max(low, self._following[partition]))
             if topic == settings.dead_letter_topic:
                 before += start - low
             if topic == settings.topic and start < high:
@@ -276,10 +309,32 @@ class Reader:
             if topic == settings.topic:
                 self.beginnings.setdefault(partition, place.offset)
             places.append(place)
+        if not any(place.topic == settings.topic for place in places):
+            raise KafkaUnavailable(f"no partition of {settings.topic} answers")
         if not self._next:
             with self.lock:
                 self.letters = Letters(before)
+        for (topic, partition), reason in missing.items():
+            if (topic, partition) not in self.missing:
+                self._log.warning(
+                    "partition_missing", topic=topic, partition=partition, reason=reason
+                )
+        self.missing = missing
+        self._missing_due = time.monotonic() + MISSING_SECONDS
         return places
+
+    def _answers_again(self, consumer: Consumer) -> bool:
+        """Whether a missing partition answers. One that has a leader is asked at a time, because
+        reading waits meanwhile."""
+        self._report_progress()
+        topics = {topic for topic, _ in self.missing}
+        leaderless = {topic: find_leaderless(consumer, topic) for topic in topics}
+        led = [at for at in self.missing if at[1] not in leaderless[at[0]]]
+        if not led:
+            return False
+        self._turn += 1
+        topic, partition = led[self._turn % len(led)]
+        return isinstance(_bounds(consumer, topic, partition, _AGAIN_SECONDS), tuple)
 
     def _is_at_end(self) -> bool:
         return all(self._next.get(place, 0) >= high for place, high in self._targets.items())
@@ -346,5 +401,28 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     """The partitions of a topic, none if it does not exist."""
     if not topic:
         return []
+    return sorted(_described(consumer, topic))
+
+
+def find_leaderless(consumer: Consumer, topic: str) -> set[int]:
+    """The partitions of a topic that have no leader now."""
+    described = _described(consumer, topic)
+    return {number for number, partition in described.items() if partition.leader < 0}
+
+
+def _described(consumer: Consumer, topic: str) -> dict[int, Any]:
+    """Kafka's description of each partition, none if the topic does not exist. Raises
+    `KafkaException` if no broker answers."""
     found: Any = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
-    return [] if found.error is not None else sorted(found.partitions)
+    return {} if found.error is not None else found.partitions
+
+
+def _bounds(
+    consumer: Consumer, topic: str, partition: int, seconds: float = _ANSWER_SECONDS
+) -> tuple[int, int] | str:
+    """The first offset of a partition, and the one behind its last record; or why they are not
+    known."""
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=seconds)
+    except KafkaException:
+        return "does not answer"

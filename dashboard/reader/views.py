@@ -145,6 +145,8 @@ def read_views(
             raise ViewsUnusable(f"Kafka has no topic {topic}")
         if set(found.partitions) != wanted:
             raise ViewsUnusable(f"{topic} and {settings.topic} do not have the same partitions")
+        if without := [number for number, at in found.partitions.items() if at.leader < 0]:
+            raise ViewsUnusable(f"partition {min(without)} of {topic} has no leader")
         consumer.assign(
             [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in wanted]
         )

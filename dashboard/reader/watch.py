@@ -92,8 +92,7 @@ class Watch:
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
             if reach.state == "away"
         ]
-        if self._reader.problem:
-            reasons.append(self._reader.problem)
+        reasons += self._reader.reasons()
         age = self._clock() - self._looked_at
         if age > STALE_SECONDS:
             reasons.append(f"the state of the mirror was last read {age:.0f}s ago")
@@ -148,6 +147,7 @@ class Watch:
         problem = self.kafka
         if problem.state == "ok" and reader.problem:
             problem = failed(problem, wall_ms(), reader.problem)
+        missing = [reason for reason in reader.reasons() if reason != reader.problem]
         word = self._mirror.get("health") if self.redis.state == "ok" else None
         self.mirror = stands(self.mirror, word, wall_ms(), reader.last_event_ms)
         health = {
@@ -157,7 +157,7 @@ class Watch:
             "kafka": problem.document(),
             "redis": self.redis.document(),
             "mirror": self.mirror.document(),
-            "reasons": self._mirror.get("reasons", [])[:REASONS_SHOWN],
+            "reasons": [*missing, *self._mirror.get("reasons", [])][:REASONS_SHOWN],
             "unreceived": self._mirror.get("unreceived"),
             "streams": self._hub.streams,
             "opened": {

@@ -52,6 +52,7 @@ class Listing:
         """
         listed: set[str] = set()
         counted = 0  # no page has counted
+        left_out = 0
         name = question.predicates[0][1]
         for number in range(1, MAX_PAGES + 1):
             answer, parts = self._ask(genesys, question, number)
@@ -60,19 +61,26 @@ class Listing:
             if answer is None:
                 return
             page, hits = answer.conversations or [], answer.total_hits or 0
+            left_out += answer.left_out
+            if answer.left_out:
+                line = f"analytics lists conversations of {name} without an id that can be read"
+                self._unread.note(INCOMPLETE, line)
             if hits > 0:
                 counted = min(counted or hits, hits)
             before = len(listed)
             listed.update(conversation.conversation_id for conversation in page)
-            if len(listed) == before:
+            if len(listed) == before and (page or not answer.left_out):
                 after = f"page {number} has nothing new after {len(listed):,} of {counted:,}"
                 if number == 1 and answer.says_nothing:
                     self._note_silence(name)
-                elif len(listed) < counted or (page and not counted):
+                elif len(listed) + left_out < counted or (page and not counted):
                     self._note_early_end(name, after, repeats=bool(page))
                 return
             yield page
-            if not question.goes_on(page) or (len(page) < PAGE_SIZE and len(listed) >= counted):
+            is_short = len(page) + answer.left_out < PAGE_SIZE
+            if page and not question.goes_on(page):
+                return
+            if is_short and len(listed) + left_out >= counted:
                 return
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
         self._unread.note(TOO_MANY, line)

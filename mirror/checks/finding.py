@@ -44,6 +44,7 @@ CHECKS: Final = {
     "genesys.rate": "the request budget is not spent",
     "supervisord": "all processes of this machine's supervisord run",
     "personal": "personal data in dead letters",
+    "checkup": "the checks that a running process repeats end, and without an error",
     "spool": "the spool's disk can be written to and has room",
 }
 

@@ -151,7 +151,7 @@ def _list(settings: Settings, client: GenesysClient, family: str, lists: rules.L
     total = page_of(1, _ONE).total
     matters = len(settings.clients) > 1 or rules.patterns_of(settings, family) != ("*",)
     if matters and total <= rules.MOST_LISTED:
-        lists[family][client.id] = read_listing(page_of, family)
+        lists[family][client.id] = read_listing(page_of, family).entities
     return total
 
 

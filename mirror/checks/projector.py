@@ -19,7 +19,7 @@ from mirror.checks.kafka_rights import TIMEOUT_SECONDS, topic_rights
 from mirror.kafka.admin import Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
 from mirror.kafka.faults import cause
-from mirror.kafka.projected import moved, read_partitions, transactional_prefix
+from mirror.kafka.projected import moved, read_partitions, transactional_prefix, unread
 from mirror.settings import Settings
 
 REBUILD: Final = "stop all projectors, run mirror projector rebuild, and start them"
@@ -64,12 +64,14 @@ def views(settings: Settings, found: int) -> Iterator[Finding]:
     """Whether the views were made with the `found` number of partitions."""
     subject = f"topic {settings.conversations_topic}"
     try:
-        reason = moved(settings, read_partitions(settings, found, TIMEOUT_SECONDS), found)
+        numbers, silent = read_partitions(settings, found, TIMEOUT_SECONDS)
+        if silent:
+            raise KafkaUnavailable(unread(settings, silent))
     except KafkaUnavailable as error:
         cure = "kafka-acls --add: Read on the topic and on the groups of the mirror"
         yield doubtful("kafka.projector", subject, str(error), cure)
         return
-    if reason:
+    if reason := moved(settings, numbers, found):
         yield bad("kafka.projector", subject, reason, REBUILD)
 
 

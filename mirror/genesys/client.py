@@ -14,11 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from mirror.base.errors import GenesysRefused
+from mirror.base.log import logger
 from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
 from mirror.genesys.http import Transport, decode, undocumented
 from mirror.genesys.listing import LARGE_PAGE
+from mirror.genesys.pages import NOT_READ, read_page
 from mirror.genesys.refusals import Answer, channel_life, is_word
 from mirror.genesys.shapes import (
     AnalyticsConversation,
@@ -27,7 +31,9 @@ from mirror.genesys.shapes import (
     AvailableTopics,
     ChannelBody,
     ChannelList,
+    ChannelTopic,
     ChannelTopicList,
+    Entity,
     EntityPage,
     NewChannel,
     Subscriptions,
@@ -37,6 +43,8 @@ from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+L = TypeVar("L", ChannelList, ChannelTopicList, AvailableTopics, EntityPage)
 
 CHANNELS: Final = "/api/v2/notifications/channels"
 # The first needs the same permission as the topics of queues. The second lists the same queues by a
@@ -63,6 +71,7 @@ class GenesysClient:
         self._settings = settings
         self._http = Transport(settings, oauth_client, budget, stop)
         self._queues = QUEUES[0]
+        self._log = logger("genesys")
 
     @property
     def calls(self) -> Calls:
@@ -114,7 +123,9 @@ class GenesysClient:
             query={"ignoreErrors": "true"},
             body=[{"id": topic} for topic in wanted],
         )
-        listing = self._decode(answer, ChannelTopicList, "PUT subscriptions")
+        listing, _ = self._listing(
+            answer, ChannelTopicList, ChannelTopic, "PUT subscriptions", "state"
+        )
         permitted = {}
         rejected = {}
         for entity in listing.entities:
@@ -134,7 +145,9 @@ class GenesysClient:
         answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
         if answer.is_empty_object:  # perhaps a channel without topics: it gets all of them again
             return frozenset()
-        listing = self._decode(answer, ChannelTopicList, "GET subscriptions")
+        listing, _ = self._listing(
+            answer, ChannelTopicList, ChannelTopic, "GET subscriptions", "state"
+        )
         return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
 
     def channels(self, *, all_tokens: bool = False) -> dict[str, float | None]:
@@ -145,17 +158,19 @@ class GenesysClient:
         """
         query = {"includechannels": "oauthclient" if all_tokens else "token"}
         answer = self._http.call("GET", CHANNELS, query=query)
-        listing = self._decode(answer, ChannelList, f"GET {CHANNELS}")
+        listing, left_out = self._listing(answer, ChannelList, ChannelBody, f"GET {CHANNELS}")
+        channels = listing.entities + [ChannelBody()] * left_out  # they count all the same
         return {
             channel.id or f"?{number}": _seconds_until(channel.expires, answer)
-            for number, channel in enumerate(listing.entities, 1)
+            for number, channel in enumerate(channels, 1)
         }
 
     def available_topics(self) -> list[AvailableTopic]:
         """Topic templates, with the permissions that they need and their transports."""
         path = "/api/v2/notifications/availabletopics"
         answer = self._http.call("GET", path, query={"expand": "transports,requiresPermissions"})
-        return self._decode(answer, AvailableTopics, f"GET {path}").entities
+        listing, _ = self._listing(answer, AvailableTopics, AvailableTopic, f"GET {path}")
+        return listing.entities
 
     def queues(self, page: int, size: int = LARGE_PAGE) -> EntityPage:
         """A page of queues (from 1), of the divisions that the client's role is granted in.
@@ -193,23 +208,69 @@ class GenesysClient:
         return self._analytics(answer, f"POST {DETAILS}/query")
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
-        """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones."""
+        """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones.
+
+        If a conversation of the answer has no id that can be read, it may be any of those that seem
+        unknown. So these are in the result too, as `is_unread`.
+        """
         if len(conversation_ids) > MAX_ANALYTICS_IDS:
             raise ValueError(f"at most {MAX_ANALYTICS_IDS} ids")
         query = {"id": ",".join(conversation_ids)}
         answer = self._http.call("GET", DETAILS, query=query)
-        return self._analytics(answer, f"GET {DETAILS}").conversations or []
+        page = self._analytics(answer, f"GET {DETAILS}")
+        found = page.conversations or []
+        if page.left_out:
+            shown = {conversation.conversation_id for conversation in found}
+            unread = [id_ for id_ in conversation_ids if id_ not in shown]
+            found += [AnalyticsConversation(id_, is_unread=True) for id_ in unread]
+        return found
 
     def _analytics(self, answer: Answer, name: str) -> AnalyticsPage:
         """A page of details. Of bodies that say nothing, only `{}` may be Genesys'."""
-        page = self._decode(answer, AnalyticsPage, name)
+        page, left_out = self._read(
+            answer, AnalyticsPage, "conversations", AnalyticsConversation, name
+        )
+        page.left_out = left_out
         if page.says_nothing and not answer.is_empty_object:
             raise undocumented(name, self._http.api_host)
         return page
 
     def _page(self, path: str, page: int, size: int, more: dict[str, str]) -> EntityPage:
         query: dict[str, str | int] = {"pageSize": size, "pageNumber": page, **more}
-        return self._decode(self._http.call("GET", path, query=query), EntityPage, f"GET {path}")
+        answer = self._http.call("GET", path, query=query)
+        name = f"GET {path}"
+        if page == 1:
+            listing, left_out = self._listing(answer, EntityPage, Entity, name)
+        else:
+            listing, left_out = self._read(answer, EntityPage, "entities", Entity, name)
+        listing.left_out = left_out
+        return listing
+
+    def _listing(
+        self, answer: Answer, kind: type[L], entry: type[msgspec.Struct], name: str, *needed: str
+    ) -> tuple[L, int]:
+        """A first page of entities, and how many cannot be read. If all, it is no page."""
+        listing, left_out = self._read(answer, kind, "entities", entry, name, *needed)
+        if left_out and not listing.entities:
+            raise undocumented(name, self._http.api_host)
+        return listing, left_out
+
+    def _read(
+        self,
+        answer: Answer,
+        kind: type[S],
+        field: str,
+        entry: type[msgspec.Struct],
+        name: str,
+        *needed: str,
+    ) -> tuple[S, int]:
+        try:
+            page, left_out = read_page(answer.body, kind, field, entry, needed)
+        except NOT_READ as error:
+            raise undocumented(name, self._http.api_host) from error
+        if left_out:
+            self._log.warning("entries_left_out", call=name, count=left_out)
+        return page, left_out
 
     def _decode(self, answer: Answer, kind: type[T], name: str) -> T:
         return decode(answer.body, kind, name, self._http.api_host)

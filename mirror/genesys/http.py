@@ -30,6 +30,7 @@ import urllib3
 from mirror.base import tls
 from mirror.base.errors import GenesysError, GenesysRateLimited, GenesysUnavailable
 from mirror.base.log import logger
+from mirror.genesys.pages import NOT_READ, read_json
 from mirror.genesys.refusals import (
     LEAST_CHANNEL_SECONDS,
     Answer,
@@ -315,8 +316,8 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
     If not `strict`, a number may come as text.
     """
     try:
-        return msgspec.json.decode(body, type=kind, strict=strict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return read_json(body, kind, strict=strict)
+    except NOT_READ as error:
         raise undocumented(name, host) from error
 
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from mirror.base.errors import GenesysError
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.shapes import Entity, EntityPage
@@ -33,18 +35,26 @@ _BAD_REQUEST: Final = 400
 PageOf = Callable[[int, int], EntityPage]
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """A whole listing. `left_out` counts the entities that cannot be read."""
+
+    entities: list[Entity]
+    left_out: int = 0
+
+
 def read_listing(
     page_of: PageOf,
     name: str,
     *,
     report_progress: ReportProgress = unwatched,
     clock: Callable[[], float] = time.monotonic,
-) -> list[Entity]:
+) -> Listing:
     """Every entity, each once. `page_of(number, size)` reads a page; `name` names it in errors.
 
     Raises `GenesysError` if a page fails or the listing does not end.
     """
     found: dict[str, Entity] = {}
+    left_out = 0
     deadline = clock() + LISTING_SECONDS
     most = MAX_ENTITIES
     total = 0  # the lowest that a page names: entities may be deleted while they are listed
@@ -65,21 +75,23 @@ def read_listing(
         before = len(found)
         for entity in listing.entities:
             found.setdefault(entity.id, entity)
-        is_short, is_empty = len(listing.entities) < size, not listing.entities
+        left_out += listing.left_out
+        shown = len(listing.entities) + listing.left_out
+        is_short, is_empty = shown < size, not shown
         names_next = page < listing.page_count or bool(listing.next_uri)
-        if not names_next and (len(found) >= total or (is_short and not is_empty)):
-            return list(found.values())
+        if not names_next and (len(found) + left_out >= total or (is_short and not is_empty)):
+            return Listing(list(found.values()), left_out)
         if is_empty:
             raise GenesysError(
                 f"the listing of {name} ends early: page {page} is empty after {len(found)} of "
                 f"{total}; it is not believed, check GENESYS_API_URL and any gateway"
             )
-        if len(found) == before:
+        if len(found) == before and listing.entities:
             raise GenesysError(
                 f"the listing of {name} repeats: page {page} has nothing that an earlier page had "
                 "not; it is not believed, check GENESYS_API_URL and any gateway"
             )
-        if len(found) > most or clock() > deadline:
+        if len(found) + left_out > most or clock() > deadline:
             raise GenesysError(
                 f"the listing of {name} does not end: {len(found)} on {page} pages, and Genesys "
                 "names a next one; it is not believed, check GENESYS_API_URL and any gateway"

@@ -86,28 +86,36 @@ class Entity(msgspec.Struct):
 
 
 class EntityPage(msgspec.Struct, rename="camel"):
-    """A page of a listing. `next_uri` is absent on the last page."""
+    """A page of a listing. `next_uri` is absent on the last page. `left_out` counts the entities
+    that cannot be read (`mirror.genesys.pages`)."""
 
     entities: list[Entity]
     page_count: int = 1
     total: int = 0
     next_uri: str = ""
+    left_out: int = 0
 
 
 class AnalyticsConversation(msgspec.Struct, rename="camel"):
-    """`AnalyticsConversationWithoutAttributes`. Without `conversation_end` it still goes on."""
+    """`AnalyticsConversationWithoutAttributes`. Without `conversation_end` it still goes on.
+
+    `is_unread`: nothing of it can be read, and its id is that of a question.
+    """
 
     conversation_id: str
     conversation_start: str = ""
     conversation_end: str | None = None
     participants: msgspec.Raw = msgspec.Raw(b"[]")
+    is_unread: bool = False
 
 
 class AnalyticsPage(msgspec.Struct, rename="camel"):
-    """One page of details. Genesys leaves out `conversations` after the last page."""
+    """One page of details. Genesys leaves out `conversations` after the last page. `left_out`
+    counts the conversations that cannot be read (`mirror.genesys.pages`)."""
 
     conversations: list[AnalyticsConversation] | None = None
     total_hits: int | None = None
+    left_out: int = 0
 
     @property
     def says_nothing(self) -> bool:

@@ -50,11 +50,12 @@ def moved(settings: Settings, views: set[int], found: int) -> str:
     )
 
 
-def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
+def read_partitions(settings: Settings, count: int, timeout: float) -> tuple[set[int], set[int]]:
     """The numbers of partitions with which the views were made, from the first record of each of
     the `count` partitions of the topic of conversations. Empty without records.
 
-    Raises `KafkaUnavailable` if they are not known within `timeout` seconds.
+    Also returns the partitions that do not answer within `timeout` seconds. Raises
+    `KafkaUnavailable` if Kafka refuses.
     """
     topic = settings.conversations_topic
     config = {
@@ -68,11 +69,7 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
     deadline = time.monotonic() + timeout
     try:
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in waited_for])
-        while waited_for:
-            if time.monotonic() >= deadline:
-                raise KafkaUnavailable(
-                    f"{topic} cannot be read: no answer of partition {min(waited_for)} in time"
-                )
+        while waited_for and time.monotonic() < deadline:
             for message in consumer.consume(count, timeout=_READ_SECONDS):
                 error = message.error()
                 if error is None:
@@ -88,7 +85,13 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> set[int]:
         raise KafkaUnavailable(f"{topic} cannot be read: {text}") from error
     finally:
         consumer.close()
-    return found
+    return found, waited_for
+
+
+def unread(settings: Settings, partitions: set[int]) -> str:
+    """What is wrong if these `partitions` of the topic of conversations do not answer."""
+    topic = settings.conversations_topic
+    return f"{topic} cannot be read: no answer of partition {min(partitions)} in time"
 
 
 def _partitions(message: Any) -> set[int]:

@@ -67,9 +67,9 @@ def test_a_forbidden_topic_does_not_harm_the_others(sim: Simulated, genesys: Gen
 
 def test_all_pages_are_read(genesys: GenesysClient) -> None:
     """Users and queues, each once, however many pages."""
-    users = read_listing(genesys.users, "users")
+    users = read_listing(genesys.users, "users").entities
     assert len({user.id for user in users}) == len(users) == 1203
-    assert len(read_listing(genesys.queues, "queues")) == 7
+    assert len(read_listing(genesys.queues, "queues").entities) == 7
     assert any(topic.id == "v2.users.{id}.conversations" for topic in genesys.available_topics())
 
 

@@ -10,12 +10,14 @@ import pytest
 import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from dashboard.pages.hub import Hub
 from dashboard.reader import reader as reading
 from dashboard.reader.past import Past
 from dashboard.reader.reader import Reader
 from harness.dashboard import conversation, produce
+from harness.kafka import KafkaCluster
 from harness.process import wait_until
 from mirror.settings import Settings, load
 
@@ -72,6 +74,46 @@ def test_the_day_is_read_again_from_kafka(
         assert sum(reader.beginnings.values()) > 5 * CALLS, "the floor began near the end"
         assert sums(reader) == (CALLS, CALLS)
         assert reader.feed.counts_from_ms == reader.today.day_ms
+        produce(settings, conversation(CALLS, "waiting", 3.0))
+        wait_until(lambda: sums(reader) == (CALLS + 1, CALLS), 10, "the stream goes on")
+
+
+def test_a_partition_without_a_leader_is_read_once_it_has_one(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], redis_url: str
+) -> None:
+    """The page opens with the others and says so; then the rest of the day is read too."""
+    cluster = kafka_cluster_factory(3)
+    brokers = cluster.bootstrap_servers
+    topics = [("interactions", [[1], [3]]), ("letters", [[3]])]
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for name, placed in topics:
+        topic = NewTopic(name, len(placed), replica_assignment=placed)
+        admin.create_topics([topic])[name].result(20)
+    settings = load(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": brokers,
+            "REDIS_URL": redis_url,
+            "MIRROR_TOPIC": "interactions",
+            "MIRROR_DEAD_LETTER_TOPIC": "letters",
+        }
+    )
+    produce(settings, [e for n in range(CALLS) for e in conversation(n, "talking", 3.0)])
+    cluster.brokers[2].kill()
+
+    def is_without() -> bool:
+        found = admin.list_topics("letters", timeout=10).topics["letters"].partitions
+        return all(partition.leader < 0 for partition in found.values())
+
+    wait_until(is_without, 60, "the broker's partitions have no leader")
+    with opened(settings) as reader:
+        assert 0 < sums(reader)[0] < CALLS
+        assert reader.reasons() == [
+            "partition 1 of interactions has no leader: its records are not shown",
+            "partition 0 of letters has no leader: its records are not shown",
+        ]
+        cluster.brokers[2].start()
+        wait_until(lambda: sums(reader) == (CALLS, CALLS), 60, "all is read")
+        wait_until(lambda: not reader.reasons(), 30, "nothing is missing")
         produce(settings, conversation(CALLS, "waiting", 3.0))
         wait_until(lambda: sums(reader) == (CALLS + 1, CALLS), 10, "the stream goes on")
 

@@ -148,3 +148,30 @@ def test_a_partition_that_cannot_be_written_holds_up_itself_alone(
     cluster.brokers[2].start()
     stage.await_projected(BACK_WITHIN)
     assert stage.count() == EXACT
+
+
+def test_a_partition_without_a_leader_holds_up_itself_alone(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], start_process: Start, tmp_path: Path
+) -> None:
+    """One partition of each topic is on a broker that dies. A projector that starts then goes on
+    with the other partition, and says so; once the broker is back, nothing is missing.
+    """
+    cluster = kafka_cluster_factory(3)
+    brokers = {end: [3, 2] for end in ("", ".once", ".conversations")}
+    stage = Stage(cluster.bootstrap_servers, partitions=2, brokers=brokers)
+    flow = Flow(stage, 60, seed=15, pieces=4)
+    projector = start_process(stage.process(tmp_path, "one"))
+    flow.goes_on()
+    stage.await_projected()
+    before = stage.committed()
+    projector.stop()
+    flow.ends()
+    wanted = stage.offsets("")  # a broker that is just back may tell of fewer records for a while
+    cluster.brokers[2].kill()
+    projector.start()
+    wait_until(lambda: stage.committed().get(1) == wanted[1], BACK_WITHIN, "the other one goes on")
+    assert stage.committed()[0] == before[0]
+    assert "partition 0: it has no leader" in projector.stderr
+    cluster.brokers[2].start()
+    wait_until(lambda: stage.committed() == wanted, BACK_WITHIN, "all is projected")
+    assert stage.count() == EXACT

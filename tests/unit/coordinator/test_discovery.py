@@ -47,7 +47,9 @@ class Client:
             raise found
         if found == "endless":
             return EntityPage(entities=[Entity(id=f"u{page}")], next_uri="next")
-        return EntityPage(entities=[Entity(id=id_, name=id_ * 2) for id_ in found])
+        odd = found.count("?")
+        found = found.replace("?", "")
+        return EntityPage(entities=[Entity(id=id_, name=id_ * 2) for id_ in found], left_out=odd)
 
 
 class World:
@@ -105,6 +107,23 @@ def test_a_family_that_cannot_be_listed_leaves_the_other_alone() -> None:
     client.lists["queues"] = "a"
     assert world.look(10.0) == {"a", "x", "y"}
     assert world.discovery.reasons == ()
+
+
+def test_an_entity_that_cannot_be_read_is_told_and_drops_none() -> None:
+    """It may be any that is missing, which is mirrored on. The others are found."""
+    client = Client("p", queues="ab", users="x")
+    world = World(client)
+    assert world.look() == {"a", "b", "x"}
+    client.lists["queues"] = "bc?"
+    for _ in range(20):
+        found = world.look(300.0)
+    assert found == {"a", "b", "c", "x"}
+    assert any("1 of queues cannot be read" in reason for reason in world.discovery.reasons)
+    client.lists["queues"] = "bc"
+    for _ in range(20):
+        found = world.look(300.0)
+    assert found == {"b", "c", "x"}
+    assert not any("cannot be read" in reason for reason in world.discovery.reasons)
 
 
 def test_what_fails_is_tried_less_and_less() -> None:

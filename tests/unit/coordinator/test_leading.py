@@ -267,9 +267,23 @@ def test_silence_of_all_after_an_outage_is_nobodys_death() -> None:
         world.step()
     before = {name: set(listener.channels) for name, listener in world.listeners.items()}
     world.now += 10 * LEASE_MS
+    world.outage = True
     for _ in range(12):
         world.step()
     assert {name: set(listener.channels) for name, listener in world.listeners.items()} == before
+    assert world.unwell() == []
+
+
+def test_a_slow_leader_replaces_the_dead() -> None:
+    """Its passes are most of a lease apart, and all others beat meanwhile: no outage."""
+    world = World(4)
+    for _ in range(20):
+        world.step()
+    victim = world.listeners.pop(min(world.listeners))
+    for _ in range(12):
+        world.step(3 * LEASE_MS // 4)
+    assert victim.name not in world.outcome.alive
+    assert world.listeners.keys() == world.outcome.alive
     assert world.unwell() == []
 
 

@@ -121,6 +121,7 @@ class World:
         self.clocks = Random(seed) if quick else None
         self.now = 10_000_000_000
         self.behind = 0  # ms by which Redis' clock was set back
+        self.outage = False  # Redis was away since the last pass
         self.topics = frozenset(f"t{n}" for n in range(25))
         self.audience: dict[str, frozenset[str]] = {}  # as listings tell it
         self.forbidden: dict[str, frozenset[str]] = {}  # topic → clients that are refused it
@@ -278,12 +279,13 @@ class World:
 
     # -- time ------------------------------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self, pass_ms: int = PASS_MS) -> None:
         """One pass of the leader, and the beats since the last one."""
-        self.now += PASS_MS
-        for listener in list(self.listeners.values()):
-            if listener.paused_until <= self.now and listener.next_beat <= self.now:
-                self.beat(listener)
+        for _ in range(pass_ms // PASS_MS):
+            self.now += PASS_MS
+            for listener in list(self.listeners.values()):
+                if listener.paused_until <= self.now and listener.next_beat <= self.now:
+                    self.beat(listener)
         seen = RedisState(
             beats=dict(self.beats),
             listeners=dict(self.documents),
@@ -294,7 +296,10 @@ class World:
             rejected={},
             seats=None,
         )
-        outcome = self.leader.step(seen, self.find(), self.redis_now, stored=self.shards)
+        outage, self.outage = self.outage, False
+        outcome = self.leader.step(
+            seen, self.find(), self.redis_now, stored=self.shards, outage=outage
+        )
         if outcome is None:
             return
         self.outcome = outcome

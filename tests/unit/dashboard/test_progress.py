@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from dashboard.pages.hub import Hub
 from dashboard.reader.reader import Reader
 from dashboard.reader.watch import STALE_SECONDS, Watch
+from mirror.base.errors import KafkaUnavailable
 from mirror.fleet.tracked import Tracked, encode
 from mirror.settings import Settings, load
 from tests.unit.mirror.waiting import Waiting
@@ -41,6 +42,29 @@ class Slow:
     def get_watermark_offsets(self, _place: TopicPartition, **_: object) -> tuple[int, int]:
         self._waiting.call()
         return 0, 0
+
+
+class Dying:
+    """A broker that knows of four partitions of each topic, and of which two do not answer."""
+
+    def __init__(self) -> None:
+        self.leaderless = {"genesys-interactions": {1}, "genesys-interactions.dlq": {0}}
+        self.silent = {("genesys-interactions", 2)}
+        self.asked: list[tuple[str, int]] = []
+
+    def list_topics(self, topic: str, **_: object) -> Any:
+        """Who leads which partition."""
+        without = self.leaderless.get(topic, set())
+        partitions = {n: SimpleNamespace(leader=-1 if n in without else 1) for n in range(4)}
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=partitions)})
+
+    def get_watermark_offsets(self, place: TopicPartition, **_: object) -> tuple[int, int]:
+        """Ten records."""
+        at = (place.topic, place.partition)
+        self.asked.append(at)
+        if at in self.silent:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return 0, 10
 
 
 @pytest.fixture
@@ -75,3 +99,37 @@ def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None
     reader.problem = "Kafka cannot be read"
     old = "the state of the mirror was last read 61s ago"
     assert watch.reasons() == ("Kafka cannot be read", old)
+
+
+def test_a_partition_that_does_not_answer_holds_up_no_other(settings: Settings) -> None:
+    """Of interactions or of dead letters. Which they are is a reason, until they answer again."""
+    dying: Any = Dying()
+    waiting = Waiting()
+    redis: Any = Slow(waiting)
+    reader = Reader(settings, redis, Hub())
+    watch = Watch(settings, redis, Hub(), reader)
+    topic, letters = settings.topic, settings.dead_letter_topic
+    places = reader._places(dying, [0, 1, 2, 3])
+    read = [(place.topic, place.partition) for place in places]
+    assert read == [(topic, 0), (topic, 3), (letters, 1), (letters, 2), (letters, 3)]
+    assert (topic, 1) not in dying.asked, "without a leader it would only cost time"
+    assert watch.reasons() == (
+        f"partition 1 of {topic} has no leader: its records are not shown",
+        f"partition 2 of {topic} does not answer: its records are not shown",
+        f"partition 0 of {letters} has no leader: its records are not shown",
+    )
+    assert not reader._answers_again(dying)
+    dying.silent = set()
+    assert reader._answers_again(dying)
+    dying.leaderless = {}
+    assert len(reader._places(dying, [0, 1, 2, 3])) == 8
+    assert watch.reasons() == ()
+
+
+def test_a_topic_of_which_no_partition_answers_cannot_be_read(settings: Settings) -> None:
+    """Then there is nothing to show, and the reader tries again."""
+    dying: Any = Dying()
+    dying.leaderless[settings.topic] = {0, 1, 2, 3}
+    slow: Any = Slow(Waiting())
+    with pytest.raises(KafkaUnavailable, match="no partition of"):
+        Reader(settings, slow, Hub())._places(dying, [0, 1, 2, 3])

@@ -38,8 +38,20 @@ class Pages:
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1203])
 def test_every_entity_is_read_once(count: int, largest: int) -> None:
     """Whatever the largest page that Genesys allows."""
-    found = read_listing(Pages(count, largest), "queues")
+    found = read_listing(Pages(count, largest), "queues").entities
     assert [entity.id for entity in found] == [str(number) for number in range(count)]
+
+
+def test_entities_that_cannot_be_read_are_counted() -> None:
+    """They are in the total, and a page of them is no end and no repeat."""
+
+    def page_of(page: int, _size: int) -> EntityPage:
+        names = {2: [], 1: [Entity("a")], 3: [Entity("b")]}[page]
+        return EntityPage(names, page_count=3, total=502, left_out=500 - 500 * (page == 3))
+
+    listed = read_listing(page_of, "queues")
+    assert [entity.id for entity in listed.entities] == ["a", "b"]
+    assert listed.left_out == 1000
 
 
 def test_a_listing_that_repeats_fails() -> None:
@@ -113,7 +125,7 @@ def test_a_full_page_is_not_the_last_while_more_is_counted() -> None:
         found = pages(page, size)
         return EntityPage(found.entities, page_count=1, total=1200)
 
-    assert len(read_listing(page_of, "queues")) == 1200
+    assert len(read_listing(page_of, "queues").entities) == 1200
 
 
 def test_entities_may_be_deleted_while_they_are_listed() -> None:
@@ -125,7 +137,7 @@ def test_entities_may_be_deleted_while_they_are_listed() -> None:
         pages.count = 500
         return found
 
-    assert len(read_listing(page_of, "queues")) == 500
+    assert len(read_listing(page_of, "queues").entities) == 500
 
 
 def test_a_total_may_count_what_the_role_may_not_see() -> None:
@@ -135,7 +147,7 @@ def test_a_total_may_count_what_the_role_may_not_see() -> None:
     def page_of(page: int, size: int) -> EntityPage:
         return msgspec.structs.replace(pages(page, size), total=520)
 
-    assert len(read_listing(page_of, "users")) == 501
+    assert len(read_listing(page_of, "users").entities) == 501
 
 
 def test_filters_take_ids_and_name_globs() -> None:

@@ -247,6 +247,72 @@ def test_a_list_without_entities_is_no_answer(server: Server, body: bytes) -> No
             ask()
 
 
+ODD = rb"""{"entities":[{"id":"a","name":null},{"id":"b","name":"B\ud800\ud83d\ude00"},{"id":null},
+    7,{"id":"c","name":{"de":"C"}},{"id":"d","name":"D"}],"total":6,"nextUri":null}"""
+
+
+def test_an_odd_entity_costs_only_itself(server: Server) -> None:
+    """An id is enough. A name that cannot be read is no name; half a surrogate pair is replaced."""
+    server.answer = lambda sock: sock.sendall(whole(ODD))
+    client = client_of(server)
+    for page in (client.queues(1), client.users(1)):
+        named = {entity.id: entity.name for entity in page.entities}
+        assert named == {"a": "", "b": "B\ufffd\N{GRINNING FACE}", "c": "", "d": "D"}
+        assert (page.total, page.next_uri, page.left_out) == (6, "", 2)
+    assert len(client.channels()) == 6  # they count, whatever they are
+    assert [topic.id for topic in client.available_topics()] == ["a", "b", "c", "d"]
+
+
+def test_text_that_is_no_utf8_is_replaced(server: Server) -> None:
+    """In a name, and in what is read later."""
+    server.answer = lambda sock: sock.sendall(whole(b'{"entities":[{"id":"a","name":"A\xff"}]}'))
+    client = client_of(server)
+    assert [entity.name for entity in client.queues(1).entities] == ["A\ufffd"]
+    body = b'{"conversations":[{"conversationId":"c","participants":[{"purpose":"\xff"}]}]}'
+    server.answer = lambda sock: sock.sendall(whole(body))
+    (found,) = client.details(["c"])
+    assert bytes(found.participants).decode() == '[{"purpose":"\ufffd"}]'
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "body", [b'{"entities":[7,{"name":"A"}]}', b'{"entities":[{"id":"a"}],"total":"many"}']
+)
+def test_a_page_that_is_no_page_is_no_answer(server: Server, body: bytes) -> None:
+    """Without an entity that can be read, or with a count that is none."""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    with pytest.raises(GenesysUnavailable, match="with the documented JSON"):
+        client_of(server).queues(1)
+
+
+def test_a_topic_whose_state_cannot_be_read_is_not_confirmed(server: Server) -> None:
+    """The others are subscribed, and a reason that is null is no reason."""
+    body = b"""{"entities":[{"id":"a","state":"Permitted","rejectionReason":null},
+        {"id":"b","state":null},{"id":"c","state":"Rejected","missingPermissions":7}]}"""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    found = client_of(server).put_subscriptions("streaming-1-x", ["a", "b", "c"])
+    assert found.permitted == ("a",)
+    assert found.rejected == {"b": "not confirmed by Genesys", "c": "rejected"}
+
+
+def test_an_odd_conversation_costs_only_itself(server: Server) -> None:
+    """A time that cannot be read is no time. Without its id, it may be any that is not shown, so
+    none of those is unknown to analytics."""
+    body = b"""{"conversations":[{"conversationId":"a","conversationStart":null,
+        "conversationEnd":7,"participants":[{"purpose":"agent"}]},{"conversationId":null},
+        {"conversationId":"b","conversationStart":"2026-11-27T10:00:00.000Z"}],"totalHits":3}"""
+    server.answer = lambda sock: sock.sendall(whole(body))
+    client = client_of(server)
+    page = client.query_details({})
+    assert [shown.conversation_id for shown in page.conversations or ()] == ["a", "b"]
+    assert (page.total_hits, page.left_out) == (3, 1)
+    first = (page.conversations or [])[0]
+    assert (first.conversation_start, first.conversation_end) == ("", None)
+    assert bytes(first.participants) == b'[{"purpose":"agent"}]'
+    found = {shown.conversation_id: shown.is_unread for shown in client.details(["a", "b", "z"])}
+    assert found == {"a": False, "b": False, "z": True}
+
+
 def test_a_channel_without_topics_may_be_an_empty_object(server: Server) -> None:
     """Wiped by somebody else, it gets its topics again."""
     client = client_of(server)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import redis
 
-from janitor.genesys import GenesysPool
+from janitor.genesys import GenesysPool, ask_details
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.fleet.gaps import READINGS
 from mirror.fleet.words import Shard
@@ -56,8 +56,11 @@ class Shards:
 class Client:
     """One OAuth client, which knows some conversations and refuses others."""
 
-    def __init__(self, name: str, known: set[str], refused: set[str]) -> None:
+    def __init__(
+        self, name: str, known: set[str], refused: set[str], unread: frozenset[str] = frozenset()
+    ) -> None:
         self.id = name
+        self._unread = unread
         self.asked: list[str] = []
         self.token: GenesysError | None = None
         self.token_requests = 0
@@ -84,7 +87,11 @@ class Client:
     def details(self, names: list[str]) -> list[AnalyticsConversation]:
         """Those that it knows."""
         self.asked += names
-        return [AnalyticsConversation(name) for name in names if name in self._known]
+        return [
+            AnalyticsConversation(name, is_unread=name in self._unread)
+            for name in names
+            if name in self._known | self._unread
+        ]
 
 
 def pool(shards: Shards, *clients: object) -> GenesysPool:
@@ -146,6 +153,18 @@ def test_what_only_a_client_without_a_token_may_see_is_not_absent() -> None:
             genesys.details(["a", "b"])
         with pytest.raises(GenesysRefused, match="OAuth client one"):
             genesys.seeing([topic(0)]).genesys.conversation("a")
+
+
+def test_what_one_client_cannot_read_another_is_asked_for() -> None:
+    """What none can read is not unknown to analytics: it cannot be asked about it."""
+    first = Client("one", {"a"}, set(), frozenset("bc"))
+    second = Client("two", {"b"}, set(), frozenset("c"))
+    for clients in ((first, second), (second, first)):
+        genesys = pool(Shards(("one",), ("two",)), *clients)
+        for _ in range(2):  # whoever's turn it is
+            found = ask_details(genesys, ["a", "b", "c", "d"], lambda: None)
+            assert found.shown.keys() == {"a", "b"}
+            assert found.refused == {"c": "analytics' answer cannot be read"}
 
 
 def test_a_refusal_says_more_than_an_absence() -> None:

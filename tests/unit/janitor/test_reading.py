@@ -576,6 +576,30 @@ def test_a_quiet_queue_is_believed_at_once_where_analytics_lists_others() -> Non
     assert stand.genesys.queries == 2
 
 
+class Unreadable(Genesys):
+    """The second page has nothing that can be read, the first one a conversation less."""
+
+    def query_details(self, query: Any) -> Any:
+        page = super().query_details(query)
+        found = page.conversations or []
+        kept = found[1:] if query["paging"]["pageNumber"] == 1 else []
+        if query["paging"]["pageNumber"] == 3:
+            kept = found
+        return AnalyticsPage(kept, page.total_hits, len(found) - len(kept))
+
+
+def test_conversations_without_an_id_keep_the_gap_open_and_the_others_are_read() -> None:
+    """On the same page and on later ones."""
+    stand = Stand(kind="snapshot")
+    stand.genesys = Unreadable()
+    for number in range(250):
+        stand.genesys.add(f"c{number}", NOON)
+    reading = stand.read()
+    assert len(stand.genesys.asked) == 149
+    assert set(reading.unread.reasons()) == {"incomplete"}
+    assert "without an id that can be read" in reading.unread.errors()[0]
+
+
 class Repeating(Genesys):
     """Each page is the first one, or the last one again and again."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from harness.pages import ask, health
-from harness.process import free_ports
+from harness.process import free_ports, wait_until
 from mirror.base.health import Health, Status
 from mirror.base.log import capture_logs
-from mirror.checks.checkup import EVERY_ILL_SECONDS, EVERY_SECONDS, Checkup
+from mirror.checks.checkup import EVERY_ILL_SECONDS, EVERY_SECONDS, OLD_SECONDS, Checkup
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.runtime.telemetry import Telemetry
 
@@ -32,7 +33,8 @@ def test_what_is_doubtful_is_no_reason() -> None:
 
 
 def test_a_check_that_fails_is_told_once() -> None:
-    """Nothing is known then, the log has one line, and the next round is as any other."""
+    """What the others found before stays, the finding of the failure makes the process degraded,
+    the log has one line, and the next round is as any other."""
     broken = False
 
     def checks() -> Iterator[Finding]:
@@ -44,11 +46,40 @@ def test_a_check_that_fails_is_told_once() -> None:
         checkup = Checkup(checks)
         checkup.look()
         broken = True
-        assert [checkup.look(), checkup.look()] == [EVERY_SECONDS, EVERY_SECONDS]
-    assert checkup.findings == ()
+        assert [checkup.look(), checkup.look()] == [EVERY_ILL_SECONDS, EVERY_ILL_SECONDS]
+    assert [finding.check for finding in checkup.findings] == ["redis.memory", "checkup"]
+    assert "a check ended with ValueError" in checkup.reasons()[1]
     assert [line["event"] for line in told] == ["checkup_failed"]
     broken = False
     assert checkup.look() == EVERY_ILL_SECONDS
+    assert checkup.reasons() == (REASON,)
+
+
+def test_a_check_that_hangs_makes_the_findings_old() -> None:
+    """The last ones stay, and it is said that they are old, until a round ends again; also while
+    the first round hangs. Who does not run has no age."""
+    now = [0.0]
+    hangs, again = threading.Event(), threading.Event()
+
+    def checks() -> Iterator[Finding]:
+        hangs.set()
+        assert again.wait(10.0)
+        yield ROOM
+
+    checkup = Checkup(checks, clock=lambda: now[0])
+    now[0] = 10_000.0
+    assert list(checkup.findings) == []
+    checkup.start()
+    assert hangs.wait(10.0)
+    assert list(checkup.findings) == []
+    now[0] += OLD_SECONDS + 1
+    assert [(finding.check, finding.ok) for finding in checkup.findings] == [("checkup", False)]
+    assert "no round of checks has ended for 301 s" in checkup.reasons()[0]
+    again.set()
+    wait_until(lambda: checkup.findings == (ROOM,), 10.0, "the round ends")
+    now[0] += OLD_SECONDS + 1
+    assert [finding.check for finding in list(checkup.findings)] == ["spool", "checkup"]
+    checkup.stop()
 
 
 @pytest.mark.parametrize(("own", "together"), [("ok", "degraded"), ("degraded", "degraded")])

@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition
 
 from mirror.settings import load
 from projector import share as module
+from projector.offsets import Bounds
 from projector.projection import Partition
 from projector.share import SHORT_SECONDS, Share
 
@@ -41,22 +42,19 @@ def test_a_partition_that_was_added_is_refused_when_the_group_gives_it() -> None
 
 
 class Ends:
-    """What Kafka says of offsets: the group is at 50, and the partition ends at `high`."""
+    """What Kafka says of offsets: the group is at 50, and each partition ends at `high`. It says
+    nothing of partitions in `dead`."""
 
     def __init__(self, high: int) -> None:
         self.high = high
+        self.dead: set[int] = set()
 
-    def committed(self, _consumer: Any, numbers: set[int]) -> dict[int, int]:
-        """The group's offsets."""
-        return dict.fromkeys(numbers, 50)
-
-    def retained(self, _topic: str, numbers: set[int]) -> tuple[dict[int, int], dict[int, int]]:
-        """The first offsets, and those behind the last records."""
-        return dict.fromkeys(numbers, 0), dict.fromkeys(numbers, self.high)
-
-    def ends(self, _topic: str, numbers: set[int]) -> dict[int, int]:
-        """The ends of the topic of conversations."""
-        return dict.fromkeys(numbers, 0)
+    def ask(self, _consumer: Any, numbers: set[int]) -> tuple[dict[int, Bounds], dict[int, str]]:
+        """The offsets, and why some are not known."""
+        return (
+            dict.fromkeys(numbers - self.dead, Bounds(50, 0, self.high, 0)),
+            dict.fromkeys(numbers & self.dead, "it has no leader"),
+        )
 
 
 class Restored:
@@ -79,6 +77,22 @@ class Restored:
 
     def close(self) -> None:
         """Read no more."""
+
+
+class Slow(Restored):
+    """Partitions whose conversations are read back in three steps."""
+
+    opened = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        Slow.opened += 1
+        self._steps = 0
+
+    def step(self) -> list[Partition]:
+        """All of them at the third step."""
+        self._steps += 1
+        return super().step() if self._steps == 3 else []
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
@@ -108,3 +122,35 @@ def test_a_partition_that_seems_to_have_lost_its_end_is_asked_again(
     else:
         assert share.ready == set()
         assert "it was created again or lost its end" in share.refusal
+
+
+def test_a_partition_of_which_kafka_says_nothing_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its broker died. The others are restored, in one restore, and are projected; it follows once
+    it has a leader again."""
+    clock = [1_000.0]
+    monkeypatch.setattr("projector.share.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "Restore", Slow)
+    monkeypatch.setattr(Slow, "opened", 0)
+    settings = load({"HOME": "/root"})
+    share, group, ends = Share(settings, lambda _: None, partitions=3), Group(), Ends(high=50)
+    ends.dead = {1}
+    monkeypatch.setattr(share, "_offsets", ends)
+    share.on_assign(group, [TopicPartition(settings.topic, number) for number in range(3)])
+    for _ in range(5):
+        share.advance(group)
+        clock[0] += 1.0
+    assert Slow.opened == 1
+    assert share.ready == {0, 2}
+    assert [(place.partition, place.offset) for place in group.assigned] == [(0, 50), (2, 50)]
+    assert "partition 1: it has no leader" in share.problem
+    share.renew(group, {0})
+    share.advance(group)
+    assert share.ready == {0, 2}
+    assert share.problem
+    ends.dead = set()
+    for _ in range(5):
+        clock[0] += 1.0
+        share.advance(group)
+    assert (share.ready, share.problem) == ({0, 1, 2}, "")
