@@ -155,7 +155,7 @@ class Discovery:
         entities, listing.left_out = listed.entities, listed.left_out
         patterns = settings.queues if family == "queues" else settings.users
         listing.unmatched = unmatched(entities, patterns)
-        listing.seen = len(entities)
+        listing.seen = len(entities) + listing.left_out
         self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
             self._sight.hear(
@@ -289,11 +289,15 @@ class Discovery:
         ]
 
     def _useless(self) -> list[str]:
-        """Entries of filters that match nothing, if every client's list was read."""
+        """Entries of filters that match nothing, if every client's list was read as a whole."""
         lines = []
         for family, name in (("queues", "MIRROR_QUEUES"), ("users", "MIRROR_USERS")):
-            lists = [listing.unmatched for listing in self._lists if listing.family == family]
-            known = [patterns for patterns in lists if patterns is not None]
+            lists = [listing for listing in self._lists if listing.family == family]
+            known = [
+                listing.unmatched
+                for listing in lists
+                if listing.unmatched is not None and not listing.left_out
+            ]
             if known and len(known) == len(lists):
                 lines += [
                     f"{name}: {pattern!r} matches no {_ONE[family]}"

@@ -81,6 +81,7 @@ class Passes:
         )
         self._lease = settings.lease
         self._outages = Outages(settings.lease)
+        self._is_outage = False  # noticed, and not seen by a step of the leader yet
         self._seconds = 0.0  # how long the last pass took
         self._failures = 0
         self._stored_coverage: dict[str, bytes] = {}
@@ -179,18 +180,20 @@ class Passes:
 
     def _pass(self, now_ms: int) -> None:
         started = time.monotonic()
-        outage = self._outages.look(now_ms, started)
+        # Kept until a step has seen it: this pass may fail before.
+        self._is_outage |= self._outages.look(now_ms, started)
         seen = self._waited(self._store.see)
         permissions = self.discovery.permissions.get(USER_TOPIC.lower(), "")
         store = self._store
-        known = None if self.leader.shards else store.shards({})
+        known = None if self.leader.shards else self._waited(lambda: store.shards({}))
         if known and known != self._restored:
             # Listeners stored these since the election: missing topics are doubted too.
             self._restored = known
             self.discovery.recall(recalled(known, {}))
         outcome = self.leader.step(
-            seen, self.discovery.found, now_ms, permissions, known, outage=outage
+            seen, self.discovery.found, now_ms, permissions, known, outage=self._is_outage
         )
+        self._is_outage = False
         writes: list[Write] = []
         if outcome is not None:
             writes += self._writes(outcome, seen, now_ms)
@@ -198,7 +201,7 @@ class Passes:
         lost = self._filed.look(self._waited(lambda: store.gaps(self._filed)))
         reasons = (*self.discovery.reasons, *self._slow(), *self._also())
         causes = self.discovery.reasons if self.discovery.barren else ()
-        writes += store.name_writes(self.discovery.called, seen)
+        writes += self._waited(lambda: store.name_writes(self.discovery.called, seen))
         writes += store.discovery_writes(reasons, self.discovery.notes, causes, seen)
         writes += store.gap_writes([*self._unfiled, *lost])
         writes += store.forgotten_writes(seen, now_ms, outcome.silent if outcome else ())
@@ -217,7 +220,8 @@ class Passes:
         self._filed.add(self._unfiled)
         self._unfiled = []
         if time.monotonic() >= self._census_due:
-            self.metrics.census(*store.census(self._filed.by_hand))
+            census = self._waited(lambda: store.census(self._filed.by_hand))
+            self.metrics.census(*census)
             self.metrics.gone(self.discovery.gone)
             self._census_due = time.monotonic() + CENSUS_SECONDS
         if lost:

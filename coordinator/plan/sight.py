@@ -145,8 +145,11 @@ class Sight:
         *,
         is_whole: bool = True,
     ) -> None:
-        """Take a client's list of a family, at `now` (monotonic seconds). While it `is_whole` not,
-        any missing topic may be an entry that cannot be read, and is kept."""
+        """Take a client's list of a family, at `now` (monotonic seconds).
+
+        If it is not `is_whole`, each missing topic may be an entry that cannot be read. So such a
+        list says nothing about what it lacks: that is kept, and not doubted.
+        """
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed
         patience = DOUBT_SECONDS if is_many(len(lost), len(view.topics)) else 0.0
@@ -158,7 +161,7 @@ class Sight:
         kept = lost - gone
         self._views[client, family] = _View(
             topics=listed | kept,
-            missing={topic: view.missing.get(topic, now) for topic in kept},
+            missing={topic: view.missing.get(topic, now) for topic in kept} if is_whole else {},
             tried=True,
         )
 

@@ -146,12 +146,14 @@ def _permissions(
 
 
 def _list(settings: Settings, client: GenesysClient, family: str, lists: rules.Lists) -> int:
-    """The number of entities. If they are few and it matters, their ids go into `lists`."""
+    """The number of entities. If they are few and it matters, they go into `lists`."""
     page_of = client.queues if family == "queues" else client.users
     total = page_of(1, _ONE).total
     matters = len(settings.clients) > 1 or rules.patterns_of(settings, family) != ("*",)
     if matters and total <= rules.MOST_LISTED:
-        lists[family][client.id] = read_listing(page_of, family).entities
+        listed = read_listing(page_of, family)
+        if not listed.left_out:
+            lists[family][client.id] = listed.entities
     return total
 
 

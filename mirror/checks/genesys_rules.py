@@ -17,7 +17,10 @@ from mirror.settings import Settings
 AGENT_TOPICS: Final = ("v2.users.{id}.presence", "v2.users.{id}.routingStatus")
 # Longer lists of queues or users are not read to the end: that would use up the request budget.
 MOST_LISTED: Final = 5_000
-_UNREAD: Final = f"doctor reads no list of more than {MOST_LISTED:,}, and none of a failing client"
+_UNREAD: Final = (
+    f"doctor compares no list of more than {MOST_LISTED:,}, none with entries that cannot be read, "
+    "and none of a failing client"
+)
 ROLE_CURE: Final = f"give its role {role_text()}, in every division to be mirrored"
 
 # Family → OAuth client → its list; None if unknown.

@@ -98,25 +98,26 @@ def unmirrored(
 def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> int:
     """File gaps by which janitors ask Genesys for unfinished conversations the tracker forgot.
 
-    One gap per shard, at most one an hour. Returns the number of gaps. Raises `RedisUnavailable`.
+    One gap per shard that can be read, at most one an hour. Returns the number of gaps. Raises
+    `RedisUnavailable`.
     """
-    subscribed = _subscribed(client, keys)
-    for shard, topics in subscribed.items():
+    shards = [shard for shard in read_shards(client, keys) if shard.topics]
+    for shard in shards:
         hour = now_ms // 3_600_000 * 3600
         file_gap(
             client,
             keys,
             Gap(
-                id=f"{hour:x}-r{shard}",
-                shard=shard,
-                topics=topics,
+                id=f"{hour:x}-r{shard.id}",
+                shard=shard.id,
+                topics=shard.topics,
                 from_ms=since_ms,
                 to_ms=now_ms,
                 kind="recall",
                 filed_by="tracker",
             ),
         )
-    return len(subscribed)
+    return len(shards)
 
 
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
@@ -161,5 +162,8 @@ def _share(gap: Gap) -> float:
 
 
 def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
-    shards = read_shards(client, keys)
+    foreign: list[str] = []
+    shards = read_shards(client, keys, foreign)
+    if foreign:  # no shard may be left out unseen
+        raise RedisUnavailable(*causes.foreign(foreign))
     return {shard.id: shard.topics for shard in shards if shard.topics}

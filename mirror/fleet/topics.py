@@ -45,15 +45,19 @@ class TopicView(msgspec.Struct, kw_only=True):
     last_event_ms: int | None = None
 
 
-def read_shards(client: redis.Redis, keys: Keys) -> list[Shard]:
-    """Every shard with its topics. Raises `RedisUnavailable`."""
+def read_shards(client: redis.Redis, keys: Keys, foreign: list[str] | None = None) -> list[Shard]:
+    """Every shard with its topics, but for those whose keys are added to `foreign`.
+
+    Raises `RedisUnavailable`.
+    """
     with explained():
         ids: Any = sorted(client.hkeys(keys.shards))
         texts: list[str | None] = []
         for at in range(0, len(ids), _CHUNK):
             found: Any = client.mget([keys.shard(id_) for id_ in ids[at : at + _CHUNK]])
             texts += found
-    shards = (readable(_shard, text, keys.shard(id_)) for id_, text in zip(ids, texts, strict=True))
+    names = [keys.shard(id_) for id_ in ids]
+    shards = (readable(_shard, *item, foreign) for item in zip(texts, names, strict=True))
     return [shard for shard in shards if shard is not None]
 
 

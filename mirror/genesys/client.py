@@ -141,13 +141,17 @@ class GenesysClient:
         return Subscriptions(tuple(t for t in wanted if t.lower() in permitted), rejected)
 
     def get_subscriptions(self, channel_id: str) -> frozenset[str]:
-        """The topics that a channel has."""
+        """The topics that a channel has.
+
+        An entry that cannot be read fails the call: its topic would count as lost.
+        """
         answer = self._http.call("GET", CHANNELS + "/{}/subscriptions", channel_id)
         if answer.is_empty_object:  # perhaps a channel without topics: it gets all of them again
             return frozenset()
-        listing, _ = self._listing(
-            answer, ChannelTopicList, ChannelTopic, "GET subscriptions", "state"
-        )
+        name = "GET subscriptions"
+        listing, left_out = self._listing(answer, ChannelTopicList, ChannelTopic, name, "state")
+        if left_out:
+            raise undocumented(name, self._http.api_host)
         return frozenset(topic.id for topic in listing.entities if topic.state != "Rejected")
 
     def channels(self, *, all_tokens: bool = False) -> dict[str, float | None]:

@@ -119,11 +119,22 @@ def test_an_entity_that_cannot_be_read_is_told_and_drops_none() -> None:
         found = world.look(300.0)
     assert found == {"a", "b", "c", "x"}
     assert any("1 of queues cannot be read" in reason for reason in world.discovery.reasons)
+    calls = client.calls["queues"]
+    for _ in range(60):
+        world.look(1.0)
+    assert client.calls["queues"] <= calls + 1, "it is listed no more often than others"
     client.lists["queues"] = "bc"
     for _ in range(20):
         found = world.look(300.0)
     assert found == {"b", "c", "x"}
     assert not any("cannot be read" in reason for reason in world.discovery.reasons)
+
+
+def test_a_filter_may_select_what_cannot_be_read() -> None:
+    """Nobody says that it matches nothing, or that nothing is visible."""
+    world = World(Client("p", queues="?", users="x?"), MIRROR_USERS="n", MIRROR_QUEUES="n")
+    world.look()
+    assert [reason for reason in world.discovery.reasons if "cannot be read" not in reason] == []
 
 
 def test_what_fails_is_tried_less_and_less() -> None:

@@ -10,6 +10,7 @@ from coordinator.discovery import Discovery
 from coordinator.metrics import Metrics
 from coordinator.passes import Passes
 from coordinator.plan.liveness import Outages
+from mirror.base.errors import RedisUnavailable
 from mirror.settings import load
 
 LEASE = 8.0
@@ -63,11 +64,27 @@ def test_a_jump_of_redis_clock_is_an_outage(jump_ms: int) -> None:
     assert not outages.look(1_001_000 + jump_ms, 101.0)
 
 
+def leading() -> Passes:
+    """A leader's passes, without a Redis behind them."""
+    settings = load({"MIRROR_LEASE": f"{LEASE:g}s"})
+    discovery, metrics = Discovery(settings, ()), Metrics(CollectorRegistry())
+    away = redis.Redis(host="127.0.0.1", port=1)
+    return Passes(settings, away, "c", discovery, metrics)
+
+
+def test_an_outage_is_remembered_until_a_step_has_seen_it() -> None:
+    """The pass that noticed it may fail before its step, and the next one sees nothing of it."""
+    passes = leading()
+    passes._outages.fail()
+    for _ in range(2):
+        with pytest.raises(RedisUnavailable):
+            passes._pass(1_000_000)
+        assert passes._is_outage
+
+
 def test_a_leader_whose_passes_are_slow_says_so() -> None:
     """From half a lease on. Who does not lead has no passes."""
-    settings = load({"MIRROR_LEASE": "8s"})
-    discovery, metrics = Discovery(settings, ()), Metrics(CollectorRegistry())
-    passes = Passes(settings, redis.Redis(), "c", discovery, metrics)
+    passes = leading()
     passes._seconds = 5.2
     assert passes.health().reasons == ()
     passes.leadership.fence = 1

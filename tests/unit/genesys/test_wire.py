@@ -295,6 +295,15 @@ def test_a_topic_whose_state_cannot_be_read_is_not_confirmed(server: Server) -> 
     assert found.rejected == {"b": "not confirmed by Genesys", "c": "rejected"}
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_subscription_that_cannot_be_read_is_not_lost(server: Server) -> None:
+    """Nobody says that its topic is not set: the comparison fails, and changes nothing."""
+    body = b'{"entities":[{"id":"a","state":"Permitted"},{"id":"b","state":null}]}'
+    server.answer = lambda sock: sock.sendall(whole(body))
+    with pytest.raises(GenesysUnavailable, match="with the documented JSON"):
+        client_of(server).get_subscriptions("streaming-1-x")
+
+
 def test_an_odd_conversation_costs_only_itself(server: Server) -> None:
     """A time that cannot be read is no time. Without its id, it may be any that is not shown, so
     none of those is unknown to analytics."""
