@@ -22,6 +22,7 @@ from mirror.base.errors import (
     GenesysUnavailable,
     RedisUnavailable,
 )
+from mirror.base.log import logger
 from mirror.fleet.topics import read_shards
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
@@ -45,6 +46,7 @@ _MAY_BE_ODD: Final = frozenset({500, 502, 504})
 _NOBODY: Final = ("",)
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
+_UNREAD: Final = "analytics' answer is missing or cannot be read"
 
 
 class Genesys(Protocol):
@@ -129,7 +131,7 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
         oddity.answered()
         for shown in answer:
             if shown.is_unread:
-                found.refused[shown.conversation_id] = "analytics' answer cannot be read"
+                found.refused[shown.conversation_id] = _UNREAD
             elif shown.conversation_id in group:
                 found.shown[shown.conversation_id] = shown
     return found
@@ -241,6 +243,7 @@ class GenesysPool:
         ]
         self.audience = Audience(client, keys)
         self.calls = 0
+        self.log = logger("janitor.genesys")
         self._turn = 0
         self._refused: dict[str, tuple[GenesysRefused, float]] = {}  # client → why, until when
 
@@ -274,7 +277,7 @@ class GenesysPool:
 
     def conversation(self, conversation_id: str) -> bytes:
         """`GET /api/v2/conversations/{id}`."""
-        return _Some(self, self.clients).conversation(conversation_id)
+        return _Some(self, self.clients, partial=True).conversation(conversation_id)
 
     def query_details(self, query: dict[str, Any]) -> AnalyticsPage:
         """The first page of an analytics details query."""
@@ -282,7 +285,7 @@ class GenesysPool:
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations; unknown ones are not in the result."""
-        return _Some(self, self.clients).details(conversation_ids)
+        return _Some(self, self.clients, partial=True).details(conversation_ids)
 
     def sign_in(self, client: GenesysClient) -> None:
         """Raise `GenesysError` if a client gets no token. A refused one is tried again after
@@ -305,15 +308,22 @@ class GenesysPool:
 class _Some:
     """Some clients of a pool. For one thread.
 
-    `asks_all`: it is unknown which of them sees what is asked for.
+    `asks_all`: it is unknown which of them sees what is asked for. `partial`: answers count even if
+    a client that may know more has no token. Else its refusal is raised, so that a gap waits.
     """
 
     def __init__(
-        self, pool: GenesysPool, clients: Sequence[GenesysClient], *, asks_all: bool = False
+        self,
+        pool: GenesysPool,
+        clients: Sequence[GenesysClient],
+        *,
+        asks_all: bool = False,
+        partial: bool = False,
     ) -> None:
         self._pool = pool
         self._clients = clients
         self._asks_all = asks_all
+        self._partial = partial
         self._lister = clients[0]
 
     def conversation(self, conversation_id: str) -> bytes:
@@ -339,25 +349,39 @@ class _Some:
         return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
+        """If `partial`, conversations that only a client without an answer may see are in the result
+        too, as `is_unread`."""
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
-        for client in self._in_turn():
-            for shown in client.details(missing):
-                if not shown.is_unread or shown.conversation_id not in found:
-                    found[shown.conversation_id] = shown
-            missing = [id_ for id_ in missing if id_ not in found or found[id_].is_unread]
-            if not missing:
-                break
+        has_answer = False
+        try:
+            for client in self._in_turn():
+                for shown in client.details(missing):
+                    if not shown.is_unread or shown.conversation_id not in found:
+                        found[shown.conversation_id] = shown
+                has_answer = True
+                missing = [id_ for id_ in missing if id_ not in found or found[id_].is_unread]
+                if not missing:
+                    break
+        except GenesysError as error:
+            # What another client has answered stands, unless halves may find an odd id.
+            if not (self._partial and has_answer) or Oddity().explains(error):
+                raise
+            self._pool.log.warning("details_not_whole", error=str(error), missing=len(missing))
+            for id_ in missing:
+                found[id_] = AnalyticsConversation(id_, is_unread=True)
         return list(found.values())
 
     def _in_turn(self) -> Iterator[GenesysClient]:
         """The client whose turn it is; if clients see different divisions, then all others.
 
         A client that gets no token is passed over. If the others may not see the same, its error is
-        raised after them.
+        raised after them: if `partial` and others have a token, as `GenesysUnavailable`, because
+        calls can be made.
         """
         first = self._pool.next_of(self._clients)
         failed: GenesysError | None = None
+        has_asked = False
         for client in (*self._clients[first:], *self._clients[:first]):
             try:
                 if len(self._clients) > 1:
@@ -366,8 +390,9 @@ class _Some:
                 failed = error
                 continue
             self._pool.calls += 1
+            has_asked = True
             yield client
             if len(self._clients) == 1 or not (self._asks_all or self._pool.audience.is_divided()):
                 return
         if failed is not None:
-            raise failed
+            raise GenesysUnavailable(str(failed)) if has_asked and self._partial else failed

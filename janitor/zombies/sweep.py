@@ -220,7 +220,8 @@ class Zombies:
             try:
                 answer = ask(self._genesys, id_)
                 sweep.calls += 1
-                in_a_row = in_a_row + 1 if answer.kind == "failed" else 0
+                # Perhaps only a client without a token sees a refused one: Genesys is not away.
+                in_a_row = in_a_row + (id_ not in batch.refused) if answer.kind == "failed" else 0
                 seconds = self._confirm(id_, answer, batch, sweep)
             except GenesysError as error:  # no budget or token, so not about this conversation
                 in_a_row = GIVE_UP_AFTER
