@@ -58,7 +58,7 @@ class AckedProducer:
         """
         self.produced = 0
         self.dead_letters = 0
-        self.problem = ""  # why the last attempt failed
+        self.problem = ""  # why Kafka took nothing at the last attempt
         self._settings = settings
         self._report_progress = report_progress
         self._partitions = dict(partitions or {})
@@ -198,8 +198,10 @@ class AckedProducer:
         if partition == ANY_PARTITION:
             self.problem = f"Kafka at {servers} does not take events: {reason}"
             raise KafkaUnavailable(self.problem)
-        self.problem = f"Kafka at {servers} takes no events for partition {partition}: {reason}"
-        raise PartitionUnavailable(self.problem, partition)
+        self.problem = ""  # a broker answers; the partition is told of by those who wait for it
+        raise PartitionUnavailable(
+            f"Kafka at {servers} takes no events for partition {partition}: {reason}", partition
+        )
 
 
 def _why(error: KafkaError | None, topic: str) -> str:
