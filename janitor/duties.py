@@ -31,7 +31,9 @@ class Sweeping:
     """Sweeps every `interval` seconds; `note` is called with the result of each.
 
     The problem of a sweep lasts until a sweep works. A sweep that claims nothing shows neither: it
-    ends a problem only after conversations that could not be verified were due again.
+    ends a problem only after conversations that could not be verified were due again. Conversations
+    that wait for the tracker in some partitions are put back, and the next sweeps see none of them.
+    So that problem lasts until the tracker has read these partitions.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Sweeping:
         self._clock = clock
         self._problem = ""
         self._problem_at = 0.0
+        self._is_behind = False
         self._log = logger("janitor")
 
     def round(self) -> Round:
@@ -58,14 +61,17 @@ class Sweeping:
         lasts = AGAIN_MOST_SECONDS + 2 * self._interval
         if sweep.claimed or self._clock() - self._problem_at >= lasts:
             self._problem, self._problem_at = sweep.problem, self._clock()
-        problems = [f"the tracker is {sweep.obstacle}"] if sweep.obstacle else []
+        self._is_behind = sweep.obstacle == "behind" or (self._is_behind and bool(sweep.behind))
+        obstacle = sweep.obstacle or ("behind" if self._is_behind else "")
+        problems = [f"the tracker is {obstacle}"] if obstacle else []
         if self._problem:
             problems.append(self._problem)
         if sweep.doubted:
             problems.append(
                 f"Genesys says that {sweep.doubted} are over, which is doubted: {sweep.doubt}"
             )
-        pause = min(RETRY_SECONDS, self._interval) if sweep.obstacle else self._interval
+        holds_all = sweep.obstacle and not sweep.behind
+        pause = min(RETRY_SECONDS, self._interval) if holds_all else self._interval
         return Round(pause, "; ".join(problems))
 
 

@@ -76,9 +76,10 @@ class Sweep(msgspec.Struct):
     """The result of a sweep in conversations, its `calls` to Genesys and the fewest possible.
 
     The fewest: one analytics call per batch and one GET per conversation that is over, because
-    nothing is finalized without a GET. `held` are those whose partition takes no events. `problem`
-    says why the sweep broke off, why no claimed conversation could be verified, or which partitions
-    take no events; `error` is the last failure.
+    nothing is finalized without a GET. `held` are those whose partition takes no events. The
+    tracker is `behind` in these partitions, whose conversations are put back. `problem` says why
+    the sweep broke off, why no claimed conversation could be verified, or which partitions take no
+    events; `error` is the last failure.
     """
 
     claimed: int = 0
@@ -93,6 +94,7 @@ class Sweep(msgspec.Struct):
     least_calls: int = 0
     seconds: float = 0.0
     obstacle: str = ""
+    behind: frozenset[int] = frozenset()
     doubt: str = ""
     error: str = ""
     problem: str = ""
@@ -160,6 +162,7 @@ class Zombies:
             )
             due_ms = due_ms or claim.now_ms
             sweep.obstacle = claim.obstacle or sweep.obstacle
+            sweep.behind = claim.behind
             if not claim.ids:
                 break
             sweep.claimed += len(claim.ids)

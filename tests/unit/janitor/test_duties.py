@@ -61,6 +61,25 @@ def test_a_problem_of_conversations_that_ended_by_themselves_ends() -> None:
     assert sweeps.problem() == ""
 
 
+def test_a_tracker_that_is_behind_in_a_partition_is_a_problem_until_it_has_read_it() -> None:
+    """Its conversations are put back meanwhile, and no sweep sees them."""
+    sweeps = Sweeps()
+    behind = frozenset({3})
+    assert sweeps.problem(behind=behind) == "", "none of its conversations is overdue"
+    assert sweeps.problem(claimed=2, obstacle="behind", behind=behind) == "the tracker is behind"
+    for claimed in (0, 5):
+        assert sweeps.problem(claimed=claimed, behind=behind) == "the tracker is behind"
+    assert sweeps.problem() == ""
+
+
+def test_only_where_all_wait_for_the_tracker_the_next_sweep_is_soon() -> None:
+    """Conversations of one partition are put back for longer than that."""
+    sweeps = Sweeps()
+    for behind in (frozenset[int](), frozenset({3})):
+        sweeps.next = Sweep(obstacle="behind", behind=behind)
+        assert (sweeps.sweeping.round().pause < INTERVAL) == (not behind)
+
+
 def test_an_analytics_that_refuses_us_is_a_problem(settings: Settings) -> None:
     """The role has lost a right: nothing is verified."""
 
