@@ -7,6 +7,7 @@ is used up.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -105,15 +106,21 @@ class Oddity:
         return self._in_a_row < MOST_IN_A_ROW
 
 
-def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) -> Details:
+def ask_details(
+    genesys: Genesys, ids: Sequence[str], call: Callable[[], None], until: float = math.inf
+) -> Details:
     """Analytics of up to 100 conversations; `call` is called before each request.
 
     One odd id can make Genesys refuse all, or fail. Then they are asked for by halves, down to the
-    odd one, in at most `MOST_HALVES` requests. Raises `GenesysError` if Genesys cannot be asked.
+    odd one, in at most `MOST_HALVES` requests, none of which begins after `until` (of the monotonic
+    clock). Raises `GenesysError` if Genesys cannot be asked, or if the time is up.
     """
     found, oddity = Details(), Oddity()
+    failed: GenesysError | None = None
     groups, calls = [list(ids)], 0
     while groups:
+        if failed is not None and time.monotonic() > until:
+            raise failed
         group = groups.pop()
         calls += 1
         call()
@@ -122,6 +129,7 @@ def ask_details(genesys: Genesys, ids: Sequence[str], call: Callable[[], None]) 
         except GenesysError as error:
             if not oddity.explains(error):
                 raise
+            failed = error
             if len(group) == 1 or calls >= MOST_HALVES or oddity.failed >= MOST_FAILED:
                 found.refused.update(dict.fromkeys(group, str(error)))
             else:

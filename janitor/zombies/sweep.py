@@ -187,7 +187,7 @@ class Zombies:
 
         sweep.least_calls += 1
         try:
-            details = ask_details(self._genesys, ids, call)
+            details = ask_details(self._genesys, ids, call, until)
         except GenesysError as error:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import pytest
 
 from janitor.claims import Claim
 from janitor.genesys import MOST_HALVES, MOST_IN_A_ROW, ask_details
-from janitor.zombies.sweep import AGAIN_MOST_SECONDS, BATCH, GIVE_UP_AFTER
+from janitor.zombies.sweep import AGAIN_MOST_SECONDS, BATCH, GIVE_UP_AFTER, LEASE_SECONDS
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.genesys.shapes import AnalyticsConversation
 from mirror.settings import Settings, load
@@ -159,6 +160,31 @@ def test_where_genesys_fails_at_many_the_search_ends() -> None:
     assert len(calls) < 40
     assert set(names[::5]) <= set(found.refused)
     assert found.shown.keys().isdisjoint(found.refused)
+
+
+class Slow(Odd):
+    """Each of its answers takes a minute, with all retries; all within the lease of a batch."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__("c50", error=unwell())
+        self.now = self.began = time.monotonic()
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def details(self, names: Sequence[str]) -> list[AnalyticsConversation]:
+        self.now += 60.0
+        assert self.now - self.began < LEASE_SECONDS
+        return super().details(names)
+
+
+def test_no_search_outlasts_the_lease(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another janitor would verify the same conversations beside it."""
+    stand = Stand()
+    stand.genesys = Slow(monkeypatch)
+    for number in range(BATCH):
+        stand.add(f"c{number}")
+    sweep = stand.sweep(settings)
+    assert (sweep.failed, sweep.finalized) == (BATCH, 0)
+    assert all(seconds > stand.leases.now for seconds in stand.leases.due.values())
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 503])
