@@ -16,7 +16,7 @@ from typing import Final
 
 from janitor.gaps.plan import MAX_HITS, PAGE_SIZE, Question
 from janitor.gaps.unread import INCOMPLETE, REPEATED, TOO_MANY, Unread
-from janitor.genesys import Genesys, Oddity
+from janitor.genesys import Genesys, Oddity, refuses_request
 from mirror.base.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 
@@ -42,7 +42,7 @@ class Listing:
         self._unread = unread
         self._believes_silence = believes_silence
         self._oddity = Oddity()
-        self._refused = 0
+        self._refusals: list[GenesysError] = []
         self._has_answered = False
 
     def pages(self, genesys: Genesys, question: Question) -> Iterator[list[AnalyticsConversation]]:
@@ -85,6 +85,13 @@ class Listing:
         line = f"one day of {name} has more conversations than analytics lists ({MAX_HITS:,})"
         self._unread.note(TOO_MANY, line)
 
+    def end(self) -> None:
+        """Raise the last `GenesysError` if Genesys itself failed at everything: it is away."""
+        if self._has_answered or any(map(refuses_request, self._refusals)):
+            return
+        if self._refusals:
+            raise self._refusals[-1]
+
     def _ask(
         self, genesys: Genesys, question: Question, number: int
     ) -> tuple[AnalyticsPage | None, tuple[Question, ...]]:
@@ -107,8 +114,8 @@ class Listing:
 
     def _note_refusal(self, name: str, error: GenesysError) -> None:
         """Note that analytics does not list a single topic, or a later page of several."""
-        self._refused += 1
-        if self._refused >= MOST_REFUSED and not self._has_answered:
+        self._refusals.append(error)
+        if len(self._refusals) >= MOST_REFUSED and not self._has_answered:
             raise error
         self._unread.note(INCOMPLETE, f"analytics does not list {name}: {error}")
 

@@ -130,6 +130,7 @@ class GapReading:
         if gap.kind == "gap":
             self._read_tracked()
         self._judge_withheld()
+        self._listing.end()
 
     def _read_part(self, part: Part) -> None:
         """Read what the queries on a part's topics list."""

@@ -15,7 +15,7 @@ from mirror.base.errors import GenesysRefused
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.gaps import Gap
 from mirror.redis.keys import Keys
-from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd
+from tests.unit.janitor.fakes import AckedProducer, Genesys, Memory, Odd, unwell
 
 NOON = 20_000 * DAY_MS
 KEYS = Keys("test")
@@ -70,6 +70,14 @@ def test_what_genesys_does_not_understand_is_asked_for_a_day() -> None:
     assert fill(ledger, Odd("odd"), late_ms).state == "open", "it was hardly tried"
     ledger.the_gap = msgspec.structs.replace(ledger.the_gap, attempts=LEAST_ATTEMPTS)
     assert fill(ledger, Odd("odd"), late_ms).state == "unfillable"
+
+
+def test_while_genesys_fails_a_gap_only_waits() -> None:
+    """However long: its one queue is not odd."""
+    ledger = Ledger(attempts=LEAST_ATTEMPTS)
+    for days in (1, 10):
+        gap = fill(ledger, Odd("odd", error=unwell()), NOON + days * DAY_MS)
+        assert (gap.state, gap.errors) == ("open", (str(unwell()),))
 
 
 @pytest.mark.parametrize("repaired", [True, False])

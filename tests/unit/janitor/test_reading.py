@@ -190,6 +190,17 @@ def test_where_analytics_refuses_each_list_the_reading_fails(error: GenesysError
     assert stand.genesys.queries < 20
 
 
+def test_where_analytics_fails_at_the_only_queue_the_reading_fails() -> None:
+    """Genesys is away, as far as anybody can tell. What only the tracker knows is read."""
+    stand = Stand()
+    stand.genesys = Odd("q1", error=unwell())
+    stand.genesys.add("c", NOON, listed=False)
+    stand.track("c", NOON)
+    with pytest.raises(GenesysError, match="500"):
+        stand.read()
+    assert stand.told() == {"c"}
+
+
 def test_a_refusal_of_everything_keeps_the_gap_open_though_analytics_tells_it() -> None:
     """A right may be missing that comes back: what analytics tells is produced at once."""
     stand = Stand()
