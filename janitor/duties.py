@@ -9,7 +9,7 @@ from typing import Final
 from janitor.claims import Leases
 from janitor.gaps.filler import Filler
 from janitor.rounds import Round
-from janitor.zombies.sweep import AGAIN_MOST_SECONDS, Sweep, Zombies
+from janitor.zombies.sweep import Sweep, Zombies
 from mirror.base.log import logger
 from mirror.runtime.startup import RETRY_SECONDS
 
@@ -48,7 +48,7 @@ class Sweeping:
         self._note = note
         self._clock = clock
         self._problem = ""
-        self._problem_at = 0.0
+        self._problem_ends = 0.0
         self._is_behind = False
         self._log = logger("janitor")
 
@@ -58,9 +58,10 @@ class Sweeping:
         self._note(sweep)
         if sweep.claimed:
             self._log.info("sweep_finished", **_fields(sweep))
-        lasts = AGAIN_MOST_SECONDS + 2 * self._interval
-        if sweep.claimed or self._clock() - self._problem_at >= lasts:
-            self._problem, self._problem_at = sweep.problem, self._clock()
+        now = self._clock()
+        if sweep.claimed or now >= self._problem_ends:
+            self._problem = sweep.problem
+            self._problem_ends = now + sweep.longest_pause + 2 * self._interval
         self._is_behind = sweep.obstacle == "behind" or (self._is_behind and bool(sweep.behind))
         obstacle = sweep.obstacle or ("behind" if self._is_behind else "")
         problems = [f"the tracker is {obstacle}"] if obstacle else []

@@ -14,22 +14,20 @@ import msgspec
 
 
 class _Refusal(msgspec.Struct):
-    """Since when a partition takes no events, when it was last tried, and why."""
+    """Since when a partition takes no events, why, and when the last of its held conversations is
+    due again."""
 
     since: float
-    tried_at: float
     reason: str
+    due_at: float
 
 
 class Held:
     """The partitions that take no events, by number."""
 
-    def __init__(
-        self, longest: float, interval: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """A held conversation is due again after `longest` seconds or an `interval` of sweeps, at
-        most."""
-        self._kept = longest + 2 * interval
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """A conversation that is due is claimed within two intervals of sweeps."""
+        self._slack = 2 * interval
         self._clock = clock
         self._refusals: dict[int, _Refusal] = {}
         self._in_sweep: set[int] = set()
@@ -42,8 +40,12 @@ class Held:
         """A partition took no events."""
         now = self._clock()
         self._in_sweep.add(partition)
-        refusal = self._refusals.setdefault(partition, _Refusal(now, now, reason))
-        refusal.tried_at, refusal.reason = now, reason
+        self._refusals.setdefault(partition, _Refusal(now, reason, now)).reason = reason
+
+    def waits(self, partition: int, seconds: float) -> None:
+        """A conversation of a partition is held for `seconds`."""
+        refusal = self._refusals[partition]
+        refusal.due_at = max(refusal.due_at, self._clock() + seconds)
 
     def taken(self, partition: int) -> None:
         """A partition took events."""
@@ -61,6 +63,6 @@ class Held:
         """Why conversations are held; empty if none are."""
         now = self._clock()
         for partition, refusal in list(self._refusals.items()):
-            if now - refusal.tried_at >= self._kept:
+            if now >= refusal.due_at + self._slack:
                 del self._refusals[partition]
         return "; ".join(refusal.reason for _, refusal in sorted(self._refusals.items()))

@@ -77,9 +77,10 @@ class Sweep(msgspec.Struct):
 
     The fewest: one analytics call per batch and one GET per conversation that is over, because
     nothing is finalized without a GET. `held` are those whose partition takes no events. The
-    tracker is `behind` in these partitions, whose conversations are put back. `problem` says why
-    the sweep broke off, why no claimed conversation could be verified, or which partitions take no
-    events; `error` is the last failure.
+    tracker is `behind` in these partitions, whose conversations are put back. What failed or is
+    held is due again after `longest_pause` seconds, at most. `problem` says why the sweep broke
+    off, why no claimed conversation could be verified, or which partitions take no events; `error`
+    is the last failure.
     """
 
     claimed: int = 0
@@ -92,6 +93,7 @@ class Sweep(msgspec.Struct):
     held: int = 0
     calls: int = 0
     least_calls: int = 0
+    longest_pause: float = 0.0
     seconds: float = 0.0
     obstacle: str = ""
     behind: frozenset[int] = frozenset()
@@ -134,7 +136,7 @@ class Zombies:
         self._producer = producer
         self._normaliser = normaliser
         self._agreement = Agreement()
-        self._held = Held(AGAIN_MOST_SECONDS, settings.janitor_interval)
+        self._held = Held(settings.janitor_interval)
         self._lease_seconds = lease_seconds
         self._fresh_seconds = fresh_seconds
         self._furthest = max(
@@ -192,7 +194,7 @@ class Zombies:
             self._log.warning("analytics_failed", error=str(error), conversations=len(ids))
             sweep.failed += len(ids)
             sweep.error = str(error)
-            self._leases.put_back(lease, dict.fromkeys(ids, self._retry()))
+            self._leases.put_back(lease, dict.fromkeys(ids, self._retry(sweep)))
             return False
         tracked = self._leases.tracked(ids)
         after: dict[str, float] = {}
@@ -210,7 +212,7 @@ class Zombies:
             self._report_progress()
             if in_a_row >= GIVE_UP_AFTER:
                 sweep.failed += len(suspects) - position
-                self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry()))
+                self._leases.put_back(lease, dict.fromkeys(suspects[position:], self._retry(sweep)))
                 return False
             if self._stopping() or time.monotonic() > until:
                 # Due again at once, for the next janitor.
@@ -229,10 +231,10 @@ class Zombies:
             except GenesysError as error:  # no budget or token, so not about this conversation
                 in_a_row = GIVE_UP_AFTER
                 self._note_failure(id_, Answer("failed", reason=str(error)), sweep)
-                seconds = self._retry()
+                seconds = self._retry(sweep)
             except KafkaUnavailable:
                 rest = [*suspects[position:], *batch.unknown]
-                self._leases.put_back(lease, dict.fromkeys(rest, self._retry()))
+                self._leases.put_back(lease, dict.fromkeys(rest, self._retry(sweep)))
                 raise
             if seconds is not None:
                 self._leases.put_back(lease, {id_: seconds})
@@ -251,7 +253,7 @@ class Zombies:
         if answer.kind not in {"given", "forgotten"}:
             self._note_failure(conversation_id, answer, sweep)
             failing = self._leases.failing_since(conversation_id)
-            return max(self._retry(), min(2 * failing, AGAIN_MOST_SECONDS))
+            return self._retry(sweep, 2 * failing)
         self._leases.answered(conversation_id)
         now_ms = round(time.time() * 1000)
         # Read again: its end may have come meanwhile. Without a record the fold was lost, and
@@ -307,7 +309,7 @@ class Zombies:
                     events = closing(id_, tracked, "not_found", now_ms)
                     seconds = self._finalize(id_, events, sweep)
                 except KafkaUnavailable:
-                    left = dict.fromkeys(batch.unknown[position:], self._retry())
+                    left = dict.fromkeys(batch.unknown[position:], self._retry(sweep))
                     self._leases.put_back(batch.lease, left)
                     raise
                 if not self._is_held(id_):
@@ -360,8 +362,10 @@ class Zombies:
     def _hold(self, conversation_id: str, sweep: Sweep) -> float:
         """Hold a conversation until its partition takes events. Returns when it is next due."""
         sweep.held += 1
-        since = self._held.seconds(self._producer.partition_of(conversation_id))
-        return max(self._retry(), min(2 * since, AGAIN_MOST_SECONDS))
+        number = self._producer.partition_of(conversation_id)
+        seconds = self._retry(sweep, 2 * self._held.seconds(number))
+        self._held.waits(number, seconds)
+        return seconds
 
     def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
         sweep.failed += 1
@@ -396,5 +400,10 @@ class Zombies:
             min(max(overdue, settings.analytics_lag), AGAIN_MOST_SECONDS),
         )
 
-    def _retry(self) -> float:
-        return max(self._settings.janitor_interval, min(RETRY_SECONDS, self._settings.zombie_after))
+    def _retry(self, sweep: Sweep, seconds: float = 0.0) -> float:
+        """Seconds until a failed or held conversation is due again, within bounds."""
+        settings = self._settings
+        least = max(settings.janitor_interval, min(RETRY_SECONDS, settings.zombie_after))
+        pause = max(least, min(seconds, AGAIN_MOST_SECONDS))
+        sweep.longest_pause = max(sweep.longest_pause, pause)
+        return pause

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from janitor.duties import Sweeping
-from janitor.zombies.sweep import AGAIN_MOST_SECONDS, GIVE_UP_AFTER, Sweep
+from janitor.zombies.sweep import GIVE_UP_AFTER, Sweep
 from mirror.base.errors import GenesysRefused
 from mirror.settings import Settings, load
 from tests.unit.janitor.fakes import refusal, unwell
@@ -45,7 +45,8 @@ def test_a_problem_lasts_until_a_sweep_works() -> None:
     """What failed is put back: the next sweeps claim nothing, which proves nothing."""
     sweeps = Sweeps()
     assert sweeps.problem() == ""
-    assert sweeps.problem(claimed=3, failed=3, problem="refused") == "refused"
+    failed: dict[str, Any] = {"claimed": 3, "failed": 3, "longest_pause": 120.0}
+    assert sweeps.problem(**failed, problem="refused") == "refused"
     assert sweeps.problem() == "refused"
     assert sweeps.problem(obstacle="away") == "the tracker is away; refused"
     assert sweeps.problem(claimed=3, failed=1, error="an odd one") == ""
@@ -53,12 +54,31 @@ def test_a_problem_lasts_until_a_sweep_works() -> None:
 
 
 def test_a_problem_of_conversations_that_ended_by_themselves_ends() -> None:
-    """They were due again, and nobody claimed them."""
+    """They were due again, and nobody claimed them, or another janitor did."""
     sweeps = Sweeps()
-    assert sweeps.problem(claimed=1, failed=1, problem="refused")
-    sweeps.now += AGAIN_MOST_SECONDS
+    assert sweeps.problem(claimed=1, failed=1, longest_pause=120.0, problem="refused")
+    sweeps.now += 120.0
     assert sweeps.problem()
     assert sweeps.problem() == ""
+
+
+def test_a_sweep_tells_the_longest_pause_of_what_it_could_not_verify(settings: Settings) -> None:
+    """What failed or is held, not what goes on or is over."""
+    stand = Stand()
+    for name in ("over", "1held"):
+        stand.add(name)
+    assert stand.sweep(settings).longest_pause == 0.0
+    stand = Stand()
+    stand.add("1held")
+    stand.producer.away = {1}
+    assert stand.sweep(settings).longest_pause == 120.0
+    stand.add("odd", unwell())
+    stand.leases.now += 1.0
+    stand.leases.since["odd"] = stand.leases.now - 300.0
+    assert round(stand.sweep(settings).longest_pause) == 600
+    stand = Stand("a", error=GenesysRefused("403: no right", status=403))
+    stand.add("a")
+    assert stand.sweep(settings).longest_pause == 120.0
 
 
 def test_a_tracker_that_is_behind_in_a_partition_is_a_problem_until_it_has_read_it() -> None:

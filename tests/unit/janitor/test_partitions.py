@@ -11,7 +11,6 @@ from janitor.gaps.filler import LEAST_ATTEMPTS
 from janitor.gaps.plan import DAY_MS
 from janitor.producer import AckedProducer, PartitionUnavailable
 from janitor.zombies.held import Held
-from janitor.zombies.sweep import AGAIN_MOST_SECONDS
 from janitor.zombies.verdict import closing
 from mirror.base.errors import KafkaUnavailable
 from mirror.fleet.tracked import Tracked
@@ -113,9 +112,11 @@ def test_a_sweep_goes_on_behind_a_partition_that_is_away(settings: Settings) -> 
 def test_a_partition_that_is_back_is_no_problem() -> None:
     """It took events, or nothing of it is due any more."""
     now = 0.0
-    held = Held(AGAIN_MOST_SECONDS, 60.0, lambda: now)
+    held = Held(60.0, lambda: now)
     for number in (1, 2):
         held.refused(number, f"partition {number} is away")
+        held.waits(number, 300.0)
+        held.waits(number, 200.0)
     now = 100.0
     assert held.seconds(1) == 100.0
     assert held.problem() == "partition 1 is away; partition 2 is away"
@@ -124,7 +125,9 @@ def test_a_partition_that_is_back_is_no_problem() -> None:
     assert held.is_held(2)
     held.begin_sweep()
     assert not held.is_held(2)
-    now = AGAIN_MOST_SECONDS + 120.0
+    now = 419.0
+    assert held.problem()
+    now = 420.0
     assert held.problem() == ""
 
 
