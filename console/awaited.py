@@ -41,12 +41,7 @@ def main(parent: int) -> None:
     while os.getppid() == parent and time.monotonic() - quiet_at <= QUIET_SECONDS:
         _ask(services, told, settings)
         if not services:
-            before, waits = waits, _waits(settings)
-            for reason in waits:
-                if reason not in before:
-                    say(filled("  Waits    ", reason))
-            if before and not waits:
-                say("  Started  no process waits any more")
+            waits = _tell_waits(settings, waits)
         if services or waits:
             quiet_at = time.monotonic()
         time.sleep(_LOOK_SECONDS)
@@ -69,13 +64,22 @@ def _ask(
                 say(filled("  Answers  ", name))
 
 
-def _waits(settings: Settings) -> list[str]:
-    """What processes wait for at their start, a line each."""
+def _tell_waits(settings: Settings, before: list[str]) -> list[str]:
+    """Say what processes wait for at their start, if that is news, a line each. Returns the lines.
+
+    Without Redis nothing is known, so these are the lines from `before`.
+    """
     try:
         with connect(settings) as client:
-            return reasons(list_waits(client, Keys(settings.namespace)))
+            waits = reasons(list_waits(client, Keys(settings.namespace)))
     except RedisUnavailable:
-        return []  # they say so themselves, each in its log
+        return before
+    for reason in waits:
+        if reason not in before:
+            say(filled("  Waits    ", reason))
+    if before and not waits:
+        say("  Started  no process waits any more")
+    return waits
 
 
 def _redis(settings: Settings) -> None:

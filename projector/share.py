@@ -27,6 +27,7 @@ from projector.placing import StartOffset, place
 from projector.projection import Draft, Partition
 from projector.restore import Restore
 
+NOT_PLACED: Final = "Kafka does not say where to go on"
 RETRY_SECONDS: Final = 1.0
 # Ready partitions wait while Kafka is asked about others, so this many times longer it is not.
 PAUSE_PER_ASKING: Final = 4
@@ -196,12 +197,15 @@ class Share:
         try:
             bounds, unknown = self._offsets.ask(consumer, numbers)
         except (KafkaException, MirrorError) as error:
-            self._wait(numbers, f"Kafka does not say where to go on: {error}")
+            self._wait(numbers, f"{NOT_PLACED}: {error}")
             return
         if unknown:
-            reason = f"Kafka does not say where to go on: {_told(unknown)}"
+            reason = f"{NOT_PLACED}: {_told(unknown)}"
             pause = PAUSE_PER_ASKING * (time.monotonic() - began) if bounds or self.ready else 0.0
             self._wait(unknown, reason, max(RETRY_SECONDS, pause))
+        # Their offsets are known now, and their restore may take a while.
+        placed = {n for n in bounds if self._problems.get(n, "").startswith(NOT_PLACED)}
+        self._keep_problems(self._problems.keys() - placed)
         restoring = frozenset() if self._restore is None else self._restore.partitions
         if bounds.keys() <= restoring:
             return  # the restore goes on, and nothing else can

@@ -17,7 +17,7 @@ from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.admin import check
-from mirror.kafka.projected import REBUILD, moved, read_partitions, unread
+from mirror.kafka.projected import REBUILD, is_projected, moved, read_partitions, unread
 from mirror.settings import Settings
 
 ANSWER_SECONDS: Final = 5.0
@@ -122,12 +122,16 @@ class Topics:
         if reason:
             return 0, reason
         count = counts[settings.topic]
-        views, silent = read_partitions(
-            settings, count, min(seconds, ANSWER_SECONDS) or ANSWER_SECONDS
-        )
-        if silent and not views:
-            raise KafkaUnavailable(unread(settings, silent))
+        seconds = min(seconds, ANSWER_SECONDS) or ANSWER_SECONDS
+        views, silent = read_partitions(settings, count, seconds)
         # All views were made with one number, so a partition without a leader need not tell it too.
+        # Nor need it before the first projector has worked: then there are no views.
+        if (
+            silent
+            and not views
+            and (len(silent) == count or is_projected(settings, silent, seconds))
+        ):
+            raise KafkaUnavailable(unread(settings, silent))
         return count, moved(settings, views, count)
 
     def _tell(self, reason: str) -> None:

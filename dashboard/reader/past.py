@@ -2,9 +2,9 @@
 
 The reader begins some way from the end of the topic, or where the projector's conversations end.
 This thread reads from the beginning of the day to the place where the reader began. A partition
-without a leader, or one that the reader does not read yet, is read later. The thread fills
-`dashboard.reader.today` and the courses of conversations on the floor. If Kafka no longer has the
-beginning of the day, `counts_from_ms` says since when it has all events.
+without a leader, one that the reader does not read yet, or one that comes to a standstill is read
+later. The thread fills `dashboard.reader.today` and the courses of conversations on the floor. If
+Kafka no longer has the beginning of the day, `counts_from_ms` says since when it has all events.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mirror.settings import Settings
 LEAD_MS: Final = 2 * 3_600_000
 BATCH: Final = 200
 RETRY_SECONDS: Final = 5.0
+STANDSTILL_SECONDS: Final = 10.0  # without a record, the partitions that are left are read later
 _LOOK_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5.0
@@ -63,7 +64,7 @@ class Past:
                 stop.wait(RETRY_SECONDS)
 
     def _read(self, stop: threading.Event) -> bool:
-        """Read the partitions that have a leader. Whether these are all."""
+        """Read the partitions that have a leader. Whether all are read."""
         consumer, partitions = open_reader(self._settings, self._settings.topic, "dashboard-past")
         try:
             day_ms = self._reader.today.day_ms
@@ -75,6 +76,7 @@ class Past:
                 return False
             left, cut = self._stretches(consumer, wanted, ends, day_ms - LEAD_MS)
             began, events = time.monotonic(), 0
+            moved_at, moved = began, (0, 0)
             first: dict[int, int] = {}
             consumer.assign(
                 [TopicPartition(self._settings.topic, *start) for start in left.items()]
@@ -97,16 +99,22 @@ class Past:
                 ):
                     if place.offset >= ends[place.partition]:
                         del left[place.partition]
+                now = time.monotonic()
+                if (events, len(left)) != moved:
+                    moved_at, moved = now, (events, len(left))
+                elif now - moved_at > STANDSTILL_SECONDS:
+                    break  # those that are left have lost their leader, say
                 stop.wait(_BREATH_SECONDS)
-            if left:  # a signal ends the process
+            read = set(wanted) - left.keys()
+            if stop.is_set() or not read:
                 return False
-            self._done.update(wanted)
+            self._done |= read
             with self._reader.lock:
-                known_from = [first[partition] for partition in cut if partition in first]
+                known_from = [first[at] for at in cut if at in first and at in read]
                 feed = self._reader.feed
                 feed.counts_from_ms = max([day_ms, feed.counts_from_ms, *known_from])
             self._log.info("past_read", events=events, seconds=round(time.monotonic() - began, 1))
-            return not undone & leaderless
+            return undone == read
         finally:
             consumer.close()
 

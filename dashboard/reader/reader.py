@@ -55,6 +55,7 @@ QUIET_SECONDS: Final = 1.5  # without a message for this long, the past was read
 RETRY_SECONDS: Final = 2.0
 ADOPT_AGAIN_SECONDS: Final = 5.0
 MISSING_SECONDS: Final = 5.0  # between two looks for partitions that do not answer
+NO_LEADER: Final = "has no leader"
 _ANSWER_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 
@@ -103,6 +104,7 @@ class Reader:
         self._adopt_at = 0.0
         self._began = 0.0
         self._missing_due = 0.0
+        self._assigned: set[tuple[str, int]] = set()  # partitions that this session reads
         self._turn = 0  # which of the missing partitions is asked
         self._following: dict[int, int] = {}  # where the projector's conversations end
         self._ended: set[int] = set()  # hashes of conversations that the projector knows as ended
@@ -171,7 +173,7 @@ class Reader:
             if now >= next_tick:
                 next_tick = now + TICK_SECONDS
                 self._publish(now_ms)
-            if self.missing and now >= self._missing_due:
+            if now >= self._missing_due:
                 if self._answers_again(consumer):
                     return  # the next session reads it too
                 self._missing_due = time.monotonic() + MISSING_SECONDS
@@ -289,9 +291,7 @@ class Reader:
             self._report_progress()
             # A partition without a leader is not asked: that would only cost time.
             bounds = (
-                "has no leader"
-                if partition in leaderless[topic]
-                else _bounds(consumer, topic, partition)
+                NO_LEADER if partition in leaderless[topic] else _bounds(consumer, topic, partition)
             )
             if isinstance(bounds, str):
                 missing[topic, partition] = bounds
@@ -314,22 +314,37 @@ class Reader:
         if not self._next:
             with self.lock:
                 self.letters = Letters(before)
+        self._assigned = {(topic, partition) for topic, partition, _ in wanted} - missing.keys()
+        self._note_missing(missing)
+        self._missing_due = time.monotonic() + MISSING_SECONDS
+        return places
+
+    def _note_missing(self, missing: dict[tuple[str, int], str]) -> None:
         for (topic, partition), reason in missing.items():
             if (topic, partition) not in self.missing:
                 self._log.warning(
                     "partition_missing", topic=topic, partition=partition, reason=reason
                 )
         self.missing = missing
-        self._missing_due = time.monotonic() + MISSING_SECONDS
-        return places
 
     def _answers_again(self, consumer: Consumer) -> bool:
-        """Whether a missing partition answers. One that has a leader is asked at a time, because
-        reading waits meanwhile."""
-        self._report_progress()
-        topics = {topic for topic, _ in self.missing}
-        leaderless = {topic: find_leaderless(consumer, topic) for topic in topics}
-        led = [at for at in self.missing if at[1] not in leaderless[at[0]]]
+        """Whether a partition answers that this session does not read. One that has a leader is
+        asked at a time, because reading waits meanwhile.
+
+        Also notes which partitions have lost their leader, or have one again: the session reads
+        them on by itself.
+        """
+        leaderless: set[tuple[str, int]] = set()
+        try:
+            for topic in {topic for topic, _ in self._assigned | self.missing.keys()}:
+                self._report_progress()
+                found = find_leaderless(consumer, topic, _AGAIN_SECONDS)
+                leaderless |= {(topic, partition) for partition in found}
+        except KafkaException:
+            return False  # Kafka is away: `dashboard.reader.watch` says so
+        unread = {at: why for at, why in self.missing.items() if at not in self._assigned}
+        self._note_missing(unread | dict.fromkeys(self._assigned & leaderless, NO_LEADER))
+        led = [at for at in unread if at not in leaderless]
         if not led:
             return False
         self._turn += 1
@@ -404,16 +419,16 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
     return sorted(_described(consumer, topic))
 
 
-def find_leaderless(consumer: Consumer, topic: str) -> set[int]:
+def find_leaderless(consumer: Consumer, topic: str, seconds: float = _ANSWER_SECONDS) -> set[int]:
     """The partitions of a topic that have no leader now."""
-    described = _described(consumer, topic)
+    described = _described(consumer, topic, seconds)
     return {number for number, partition in described.items() if partition.leader < 0}
 
 
-def _described(consumer: Consumer, topic: str) -> dict[int, Any]:
+def _described(consumer: Consumer, topic: str, seconds: float = _ANSWER_SECONDS) -> dict[int, Any]:
     """Kafka's description of each partition, none if the topic does not exist. Raises
     `KafkaException` if no broker answers."""
-    found: Any = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
+    found: Any = consumer.list_topics(topic, timeout=seconds).topics[topic]
     return {} if found.error is not None else found.partitions
 
 

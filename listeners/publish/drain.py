@@ -60,7 +60,7 @@ class Drain:
         self,
         store: Store,
         make: Callable[[float, Callable[[str], None]], Producer | None],
-        reject: Callable[[Record, KafkaError], None],
+        reject: Callable[[Record, KafkaError], bool],
         partitions: Partitions,
         last_error: Callable[[], str] = str,
         told: Callable[[Record, int], None] = lambda _record, _count: None,
@@ -68,9 +68,10 @@ class Drain:
     ) -> None:
         """`make` returns a producer that reports every delivery, None if it cannot now.
 
-        `reject` puts the dead letter of a record into the store. `last_error` returns librdkafka's
-        last error. `told` is called with a sample record of each acknowledged batch and the batch's
-        size. The producer learns the partitions of `topics` before it sends anything.
+        `reject` puts the dead letter of a record into the store, and returns whether the record may
+        be removed. `last_error` returns librdkafka's last error. `told` is called with a sample
+        record of each acknowledged batch and the batch's size. The producer learns the partitions
+        of `topics` before it sends anything.
         """
         self.delivered = 0
         self.acked_at: float | None = None  # when Kafka last took a record
@@ -231,23 +232,27 @@ class Drain:
             if kind == "client":
                 self._renew()
         elif "record" in kinds.values():
-            if line.alone:
-                line.alone -= 1
-                self._dead_letter(line, first, failed[first])
-            else:
+            if not line.alone:
                 line.alone = len(failed)
+            elif self._dead_letter(line, first, failed[first]):
+                line.alone -= 1
+            else:
+                line.resume_at = now + PAUSE_MOST_SECONDS
 
-    def _dead_letter(self, line: Line, sequence: int, error: KafkaError) -> None:
-        """Replace a record that was refused alone by its dead letter in the store."""
+    def _dead_letter(self, line: Line, sequence: int, error: KafkaError) -> bool:
+        """Replace a record that was refused alone by its dead letter in the store. False if there
+        is no place for it."""
         source = line.source
         assert source is not None
         try:
             (numbered,) = source.head(line.lane, sequence - 1, 1, 1)
-            self._reject(numbered.record, error)
+            if not self._reject(numbered.record, error):
+                return False
             self._store.acknowledge(line.lane, 1)
             self._store.remove(source, {line.lane: [sequence]})
         except SpoolError as broken:
             self._start_over(source, broken)
+        return True
 
     def _tell(self, line: Line, problem: Problem) -> None:
         if line.problem is None or line.problem.text != problem.text:

@@ -49,7 +49,8 @@ class HeldRecords:
         """Hold as many records as there is room for, in sequence. Returns the others."""
         refused = []
         for numbered in sorted(records, key=by_sequence):
-            size, topic = len(numbered.record.value), numbered.record.topic
+            size = len(numbered.record.value)
+            topic = self._favoured if numbered.takes_place else numbered.record.topic
             if not has_memory(len(self._waiting), self.bytes + size, topic, self._favoured):
                 refused.append(numbered)
                 continue

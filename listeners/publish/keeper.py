@@ -242,13 +242,13 @@ class Keeper:
             store.place(topic, partitions)
         return True
 
-    def _replace(self, record: Record, error: KafkaError) -> None:
-        """Put the dead letter of a stored record into the store, before the record is removed."""
+    def _replace(self, record: Record, error: KafkaError) -> bool:
+        """Put the dead letter of a stored record into the store. Whether the record may be
+        removed."""
         letter = self.letters.of_record(record, error)
         if letter is None:
-            return
-        number = next(self._numbers)
-        with self.store.lock:
-            self.store.keep(number, letter, self.store.lane(letter, number), self._clock())
-            self.written += 1
-        self.store.commit(self._clock())
+            return True
+        if not self.store.replace(next(self._numbers), letter, self._clock()):
+            return False
+        self.written += 1  # after the store has counted it, else it would pass for delivered
+        return True

@@ -39,11 +39,15 @@ COLUMNS: Final = "sequence, topic, key, value, headers, size, checksum, place"
 
 
 class Numbered(msgspec.Struct, frozen=True, gc=False):
-    """A record, its sequence number and the place of its lane."""
+    """A record, its sequence number and the place of its lane.
+
+    `takes_place`: it is the dead letter of a stored record, which is removed next.
+    """
 
     sequence: int
     record: Record
     place: int = 0
+    takes_place: bool = False
 
     @property
     def lane(self) -> Lane:

@@ -14,7 +14,8 @@ Promises:
   ones. So the stored past is complete, and the loss is one interval that ends when Kafka is back.
   The listener reports no coverage for it, so it becomes a gap in the ledger and is back-filled.
 - The second half of the limit is for one topic alone, `favoured`. So a topic that cannot be written
-  for days leaves room for interactions.
+  for days leaves room for interactions. The dead letter of a stored record needs no room: it takes
+  the place of that record, whose size is about the same.
 - A full disk never blocks delivery: `remove` then only remembers, and such records are sent once
   more after a crash.
 - Damaged records are never sent: each record carries a checksum. A damaged database raises
@@ -130,7 +131,8 @@ class Spool:
             headers = msgspec.msgpack.encode(record.headers)
             cost = len(record.value) + len(record.key or "") + len(headers) + ROW_OVERHEAD_BYTES
             room = room_for(record.topic, self._favoured, self._limit)
-            if record.topic in full or self.bytes + size + cost > room:
+            fits = record.topic not in full and self.bytes + size + cost <= room
+            if not fits and not numbered.takes_place:
                 full.add(record.topic)
                 refused.append(numbered)
                 continue

@@ -13,6 +13,9 @@ to write would fill them within days, and the next outage of a few seconds would
 So records of each topic are refused by themselves. `refusing` has their topics, each until a record
 of it is taken again, or until half of its room is free, because after Kafka is back no new record
 may come to the spool. If interactions are refused (`refusing_since`), the listener covers nothing.
+`interactions_lost` also counts refused dead letters of interactions: a gap is filed for them too.
+The dead letter of a stored record is never refused for room: it takes the record's place
+(`replace`).
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time
@@ -38,6 +41,7 @@ from listeners.publish.rows import Numbered
 from listeners.publish.salvage import Salvage, adopt, losses, salvage
 from listeners.publish.spool import Spool, SpoolBroken, SpoolError, room_for, take_of
 from mirror.base.log import logger
+from mirror.conversation.normaliser.topics import classify
 from mirror.conversation.times import show_ms
 from mirror.kafka.record import Record
 from mirror.settings import Settings
@@ -80,6 +84,7 @@ class Store:
         self._directory = settings.spool_dir
         self._limit = settings.spool_limit
         self._favoured = settings.topic
+        self._letters_topic = settings.dead_letter_topic
         self._counters = counters
         self._log = logger("listener.spool")
         self._listener = listener
@@ -158,6 +163,26 @@ class Store:
         if not self._held.records:
             self.durable_at = now
 
+    def replace(self, sequence: int, letter: Record, now: float) -> bool:
+        """Store the dead letter of a stored record, which is to be removed next.
+
+        False if neither the disk nor memory takes it: then that record must stay.
+        """
+        self.commit(now)
+        with self.lock:
+            lane = self.lane(letter, sequence)
+        numbered = Numbered(sequence, letter, lane.place, takes_place=True)
+        try:
+            self._put([numbered])
+            self._counters.spooled += 1
+        except SpoolError as error:
+            self._disk_refuses(error, now)
+            if self._held.take([numbered]):
+                return False
+        with self.lock:
+            self._count_waiting()
+        return True
+
     def _store(self, records: list[Numbered], now: float) -> None:
         reason = "full"
         if self._held.records:
@@ -167,10 +192,8 @@ class Store:
                 refused = self._put(records)
                 self._counters.spooled += len(records) - len(refused)
             except SpoolError as error:
-                reason = self._problem = str(error)
-                self._ask_at = now + ASK_EVERY_SECONDS
-                self._log.error("spool_write_failed", reason=reason)
-                refused = self._held.take(records)
+                self._disk_refuses(error, now)
+                refused, reason = self._held.take(records), self._problem
         with self.lock:
             self._hand = []
             if refused:
@@ -178,6 +201,10 @@ class Store:
             self._takes_again(_topics(records) - _topics(refused))
             self._count_lost(refused, reason, now)
             self._settle()
+
+    def _disk_refuses(self, error: SpoolError, now: float) -> None:
+        self._problem, self._ask_at = str(error), now + ASK_EVERY_SECONDS
+        self._log.error("spool_write_failed", reason=self._problem)
 
     def tick(self, now: float) -> None:
         """Write records that have waited long enough; look for orphaned spools."""
@@ -331,10 +358,17 @@ class Store:
 
     def _count_lost(self, lost: list[Numbered], reason: str, now: float) -> None:
         self._counters.lost += len(lost)
-        self.interactions_lost += sum(numbered.record.topic == self._favoured for numbered in lost)
+        self.interactions_lost += sum(self._is_interaction(numbered.record) for numbered in lost)
         for topic in sorted(_topics(lost) - self.refusing.keys()):
             self.refusing[topic] = now
             self._log.error("spool_full", topic=topic, reason=reason, bytes=self._own.bytes)
+
+    def _is_interaction(self, record: Record) -> bool:
+        """Whether it is an interaction, or the dead letter of an interaction or of a frame that may
+        have shown interactions."""
+        if record.topic == self._letters_topic:
+            return classify(record.key or "") in {"conversation", "unknown"}
+        return record.topic == self._favoured
 
     def _takes_again(self, topics: set[str]) -> None:
         for topic in sorted(topics & self.refusing.keys()):

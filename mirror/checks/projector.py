@@ -65,13 +65,14 @@ def views(settings: Settings, found: int) -> Iterator[Finding]:
     subject = f"topic {settings.conversations_topic}"
     try:
         numbers, silent = read_partitions(settings, found, TIMEOUT_SECONDS)
-        if silent:
+        reason = moved(settings, numbers, found)
+        if silent and not reason:
             raise KafkaUnavailable(unread(settings, silent))
     except KafkaUnavailable as error:
         cure = "kafka-acls --add: Read on the topic and on the groups of the mirror"
         yield doubtful("kafka.projector", subject, str(error), cure)
         return
-    if reason := moved(settings, numbers, found):
+    if reason:
         yield bad("kafka.projector", subject, reason, REBUILD)
 
 

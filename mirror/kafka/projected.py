@@ -16,7 +16,13 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from mirror.base.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, committed_reader_config, explain, open_client
+from mirror.kafka.config import (
+    ClientLog,
+    committed_reader_config,
+    consumer_config,
+    explain,
+    open_client,
+)
 from mirror.kafka.faults import cause
 from mirror.settings import Settings
 
@@ -86,6 +92,28 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> tuple[set
     finally:
         consumer.close()
     return found, waited_for
+
+
+def is_projected(settings: Settings, partitions: set[int], timeout: float) -> bool:
+    """Whether the group has an offset in one of these partitions: then it may have views.
+
+    Raises `KafkaUnavailable` if Kafka does not answer within `timeout` seconds, or refuses.
+    """
+    group = f"mirror-{settings.namespace}-projector"
+    config = consumer_config(settings, "projector-partitions", group)
+    consumer: Any = open_client(Consumer, config, ClientLog("projector.kafka"))
+    asked = [TopicPartition(settings.topic, number) for number in partitions]
+    try:
+        places = consumer.committed(asked, timeout=timeout)
+    except KafkaException as error:
+        reason = cause(error)
+        text = str(error) if reason is None else explain(reason)
+        raise KafkaUnavailable(
+            f"the offsets of {group_id(settings)} are not known: {text}"
+        ) from error
+    finally:
+        consumer.close()
+    return any(place.error is not None or place.offset >= 0 for place in places)
 
 
 def unread(settings: Settings, partitions: set[int]) -> str:

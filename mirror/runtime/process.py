@@ -35,7 +35,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from mirror import __version__
-from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+from mirror.base.errors import EXIT_DONE, EXIT_FAILED, SettingsError
 from mirror.base.health import Health
 from mirror.base.log import logger
 from mirror.base.thread_watch import ThreadWatch
@@ -218,11 +218,19 @@ class Process:
         self._waits_no_more()
 
     def _waits(self, reason: str) -> None:
-        """Note in Redis what the start waits for."""
+        """Note in Redis what the start waits for.
+
+        If no client can be made of REDIS_URL there is no note: programs that need Redis say why,
+        and the others wait for Kafka.
+        """
         settings = self.settings
         if self._wait_note is None:
+            try:
+                client = connect(settings)
+            except SettingsError:
+                return
             self._wait_note = WaitNote(
-                connect(settings),
+                client,
                 Keys(settings.namespace),
                 program=self._program.name,
                 host=settings.host,

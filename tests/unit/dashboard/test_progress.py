@@ -126,6 +126,24 @@ def test_a_partition_that_does_not_answer_holds_up_no_other(settings: Settings) 
     assert watch.reasons() == ()
 
 
+def test_a_partition_that_loses_its_leader_later_is_told_too(settings: Settings) -> None:
+    """It is read on by the same session once it has a leader again."""
+    dying: Any = Dying()
+    dying.leaderless, dying.silent = {}, set()
+    slow: Any = Slow(Waiting())
+    reader = Reader(settings, slow, Hub())
+    reader._places(dying, [0, 1, 2, 3])
+    assert not reader._answers_again(dying)
+    assert reader.reasons() == []
+    dying.leaderless = {settings.topic: {2}}
+    assert not reader._answers_again(dying)
+    (reason,) = reader.reasons()
+    assert reason.startswith(f"partition 2 of {settings.topic} has no leader")
+    dying.leaderless = {}
+    assert not reader._answers_again(dying)
+    assert reader.reasons() == []
+
+
 def test_a_topic_of_which_no_partition_answers_cannot_be_read(settings: Settings) -> None:
     """Then there is nothing to show, and the reader tries again."""
     dying: Any = Dying()

@@ -112,16 +112,20 @@ class Scene:
         self.made = 0
         self.can_make = True
         self.partitions = Partitions({TOPIC: PARTITIONS, "letters": 1})
+        self.store.placed.update(self.partitions)
         self.drain = Drain(self.store, self._make, self._dead_letter, self.partitions)
 
     def _make(self, _now: float, _statistics: object) -> Producer | None:
         self.made += 1
         return cast("Producer", self.brokers) if self.can_make else None
 
-    def _dead_letter(self, record: Record, reason: KafkaError) -> None:
+    def _dead_letter(self, record: Record, reason: KafkaError) -> bool:
+        number = 1000 + int(record.value)
+        letter = Record("letters", str(number % 10), str(number).encode(), [])
+        if not self.store.replace(number, letter, self.now):
+            return False
         self.buried.append((int(record.value), reason.name()))
-        self.keep(1000 + int(record.value), topic="letters")
-        self.store.commit(self.now)
+        return True
 
     def lane(self, sequence: int, topic: str = TOPIC) -> Lane:
         """Where a record goes: keys are `0` … `9`."""
@@ -421,6 +425,73 @@ def test_a_topic_that_cannot_be_written_costs_interactions_nothing(tmp_path: Pat
             scene.turn()
         assert sorted(scene.brokers.numbers) == list(range(4_000, 4_200))
         assert set(scene.store.refusing) == {"letters"}
+    finally:
+        scene.store.close()
+
+
+def test_a_refused_interaction_becomes_a_dead_letter_however_full_the_spool_is(
+    tmp_path: Path,
+) -> None:
+    """Kafka was away. The letter takes the place of the stored interaction."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        everywhere = {(TOPIC, number) for number in range(PARTITIONS)}
+        scene.brokers.frozen = {*everywhere, ("letters", 0)}
+        scene.keep(*range(4_000))
+        scene.turn()
+        lost = scene.counters.lost
+        assert lost
+        scene.brokers.bad = {0, 1, 2}
+        scene.brokers.frozen = {("letters", 0)}
+        for _ in range(300):
+            scene.turn()
+        scene.brokers.frozen = set()
+        scene.until_empty()
+        assert scene.counters.lost == lost
+        assert [number for topic, number in scene.brokers.log if topic == "letters"] == [
+            1_000,
+            1_001,
+            1_002,
+        ]
+    finally:
+        scene.store.close()
+
+
+def test_a_refused_interaction_stays_while_its_dead_letter_has_no_place(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the disk nor memory takes the letter."""
+    scene.keep(5, 15)
+    scene.store.commit(scene.now)
+    scene.brokers.bad = {5}
+    with refusing(scene.store), monkeypatch.context() as patch:
+        patch.setattr("listeners.publish.held.HELD_RECORDS", 0)
+        scene.thread_watch(12)
+        assert scene.buried == []
+        assert scene.store._own.records == 2
+    scene.until_empty()
+    assert scene.buried == [(5, "MSG_SIZE_TOO_LARGE")]
+    assert sorted(scene.brokers.log) == [("letters", 1_005), (TOPIC, 15)]
+    assert scene.counters.lost == 0
+
+
+def test_a_lost_dead_letter_of_an_interaction_counts_as_a_lost_interaction(tmp_path: Path) -> None:
+    """So a gap is filed. The letter of a frame about agents does not count."""
+    scene = Scene(tmp_path, spool_limit="64KiB")
+    try:
+        fill_with_letters(scene)
+        topic = load({}).dead_letter_topic
+
+        def lost(source: str | None) -> int:
+            before = scene.store.interactions_lost
+            letter = Record(topic, source, bytes(200), [])
+            scene.store.keep(5_000, letter, Lane(topic), scene.now)
+            scene.store.commit(scene.now)
+            return scene.store.interactions_lost - before
+
+        assert lost("v2.users.1.conversations") == 1
+        assert lost(None) == 1
+        assert lost("v2.users.1.presence") == 0
     finally:
         scene.store.close()
 

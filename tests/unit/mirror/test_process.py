@@ -129,3 +129,14 @@ def test_threads_are_joined_by_one_deadline(process: Process) -> None:
     process.stopping.set()
     thread.join()
     assert ended.is_set()
+
+
+def test_a_certificate_of_redis_that_cannot_be_used_ends_no_wait(
+    work: Work, tmp_path: Path
+) -> None:
+    """A projector needs no Redis. It waits for Kafka, without a note."""
+    url = f"rediss://127.0.0.1:1/0?ssl_ca_certs={tmp_path / 'none.pem'}"
+    process = Process(load({"REDIS_URL": url}))
+    process._program = work
+    process._waits("no topic")
+    process._waits_no_more()

@@ -150,6 +150,9 @@ def test_a_partition_of_which_kafka_says_nothing_holds_up_no_other(
     assert share.ready == {0, 2}
     assert share.problem
     ends.dead = set()
+    clock[0] += 1.0
+    share.advance(group)
+    assert (share.is_restoring, share.ready, share.problem) == (True, {0, 2}, "")
     for _ in range(5):
         clock[0] += 1.0
         share.advance(group)
