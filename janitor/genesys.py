@@ -357,8 +357,8 @@ class _Some:
         return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
-        """If `partial`, conversations that only a client without an answer may see are in the result
-        too, as `is_unread`."""
+        """If `partial`, the result also has conversations that only a client without an answer may
+        see, as `is_unread`."""
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
         has_answer = False

@@ -79,8 +79,8 @@ class Sweep(msgspec.Struct):
     nothing is finalized without a GET. `held` are those whose partition takes no events. The
     tracker is `behind` in these partitions, whose conversations are put back. What failed or is
     held is due again after `longest_pause` seconds, at most. `problem` says why the sweep broke
-    off, why no claimed conversation could be verified, or which partitions take no events; `error`
-    is the last failure.
+    off, why several conversations in a row could not be verified, or which partitions take no
+    events; `error` is the last failure.
     """
 
     claimed: int = 0
@@ -137,6 +137,7 @@ class Zombies:
         self._normaliser = normaliser
         self._agreement = Agreement()
         self._held = Held(settings.janitor_interval)
+        self._failing: set[str] = set()  # some that failed since a conversation was verified
         self._lease_seconds = lease_seconds
         self._fresh_seconds = fresh_seconds
         self._furthest = max(
@@ -172,7 +173,11 @@ class Zombies:
             if not self._verify(claim.lease, claim.ids, until, sweep):
                 is_broken_off = not self._stopping()
                 break
-        if is_broken_off or 0 < sweep.claimed <= sweep.failed:
+        if sweep.claimed > sweep.failed:
+            self._failing.clear()
+        # A few conversations may be odd, and Genesys fails at them alone, for good.
+        fails_at_all = sweep.claimed and len(self._failing) >= GIVE_UP_AFTER
+        if is_broken_off or fails_at_all:
             failed = counted(sweep.failed, "overdue conversation")
             sweep.problem = f"{failed} cannot be verified: {sweep.error}"
         else:
@@ -369,6 +374,8 @@ class Zombies:
 
     def _note_failure(self, conversation_id: str, answer: Answer, sweep: Sweep) -> None:
         sweep.failed += 1
+        if len(self._failing) < GIVE_UP_AFTER:
+            self._failing.add(conversation_id)
         sweep.error = answer.reason
         self._log.warning(
             "conversation_read_failed",

@@ -112,9 +112,12 @@ def test_an_analytics_that_refuses_us_is_a_problem(settings: Settings) -> None:
 
 
 def test_a_rest_api_that_answers_nothing_is_a_problem(settings: Settings) -> None:
-    """It fails at each, or the sweep breaks off."""
+    """It fails at several and at none less, be it in one sweep or in some; or it breaks off."""
     stand = Stand()
-    stand.add("c", refusal())
+    for number in range(GIVE_UP_AFTER):
+        assert stand.sweep(settings).problem == ""
+        stand.leases.now += 1.0
+        stand.add(f"c{number}", refusal())
     assert "1 overdue conversation cannot be verified: GET answers 403" in (
         stand.sweep(settings).problem
     )
@@ -129,7 +132,13 @@ def test_a_rest_api_that_answers_nothing_is_a_problem(settings: Settings) -> Non
 
 
 def test_an_odd_conversation_is_no_problem(settings: Settings) -> None:
-    """The others are verified."""
+    """Whether it is due with others or alone, again and again."""
+    stand = Stand()
+    stand.add("a", unwell())
+    for _ in range(2 * GIVE_UP_AFTER):
+        stand.leases.now = stand.leases.due["a"]
+        sweep = stand.sweep(settings)
+        assert (sweep.claimed, sweep.failed, sweep.problem) == (1, 1, "")
     stand = Stand()
     stand.add("a", unwell())
     stand.add("b")
