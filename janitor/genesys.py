@@ -317,7 +317,7 @@ class _Some:
     """Some clients of a pool. For one thread.
 
     `asks_all`: it is unknown which of them sees what is asked for. `partial`: answers count even if
-    a client that may know more has no token. Else its refusal is raised, so that a gap waits.
+    a client that may know more has no token. Otherwise its error is raised, so that a gap waits.
     """
 
     def __init__(
@@ -357,8 +357,8 @@ class _Some:
         return self._lister.query_details(query)
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
-        """If `partial`, the result also has conversations that only a client without an answer may
-        see, as `is_unread`."""
+        """If `partial`, conversations that only a client without an answer may see are also in the
+        result, as `is_unread`."""
         found: dict[str, AnalyticsConversation] = {}
         missing = list(conversation_ids)
         has_answer = False
