@@ -125,8 +125,10 @@ def reasons(waits: Sequence[Wait]) -> list[str]:
     for wait in waits:
         counts = shared.setdefault(wait.reason, {})
         counts[wait.program] = counts.get(wait.program, 0) + 1
-    return [
-        f"{' and '.join(counted(number, program) for program, number in counts.items())} "
-        f"{'waits' if sum(counts.values()) == 1 else 'wait'} at the start: {reason}"
-        for reason, counts in shared.items()
-    ]
+    lines = []
+    for reason, counts in shared.items():
+        *most, last = (counted(number, program) for program, number in counts.items())
+        who = f"{', '.join(most)} and {last}" if most else last
+        verb = "waits" if sum(counts.values()) == 1 else "wait"
+        lines.append(f"{who} {verb} at the start: {reason}")
+    return lines

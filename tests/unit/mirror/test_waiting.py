@@ -81,11 +81,11 @@ def test_a_note_of_a_process_that_was_killed_is_soon_no_note() -> None:
 def test_processes_with_one_reason_share_a_line() -> None:
     """The reason is told once."""
     redis = Hash()
-    for pid, program in enumerate(("listener", "listener", "coordinator")):
+    for pid, program in enumerate(("listener", "listener", "coordinator", "projector")):
         note(redis, program, pid, [0.0]).waits("no token")
     note(redis, "janitor", 9, [0.0]).waits("no topic")
     assert read(redis) == [
-        "1 coordinator and 2 listeners wait at the start: no token",
+        "1 coordinator, 2 listeners and 1 projector wait at the start: no token",
         "1 janitor waits at the start: no topic",
     ]
 
