@@ -18,7 +18,7 @@ from tests.integration.small_mirror import small_mirror
 from tests.unit.deploy.documented import commands, filled
 
 COMMAND_SECONDS = 180.0  # a backfill reads all that the mirror has seen, twice
-CHANGING = {"drain", "rebalance", "backfill", "rotate"}
+CHANGING = {"drain", "undrain", "rebalance", "backfill", "rotate"}  # in the order of the alphabet
 # Those that run until they are ended; `projector` also rebuilds, which tests of its own show.
 PROCESSES = {
     *("up", "sandbox", "simulator", "dashboard", "listener", "coordinator", "janitor", "projector"),
