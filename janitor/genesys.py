@@ -80,6 +80,11 @@ def refuses_request(error: GenesysError) -> bool:
     return 400 <= error.status < 500 and not isinstance(error, ours)
 
 
+def may_be_odd(error: GenesysError) -> bool:
+    """Whether something odd in the request may be the cause: Genesys refuses it, or fails at it."""
+    return refuses_request(error) or (error.is_genesys and error.status in _MAY_BE_ODD)
+
+
 class Oddity:
     """Tells an odd thing that was asked for from a Genesys that is away. Pure.
 
@@ -99,7 +104,7 @@ class Oddity:
         """Note an error; whether something odd in the request may be its cause."""
         if refuses_request(error):
             return True
-        if error.status not in _MAY_BE_ODD or not error.is_genesys:
+        if not may_be_odd(error):
             return False
         self.failed += 1
         self._in_a_row += 1
@@ -373,7 +378,7 @@ class _Some:
                     break
         except GenesysError as error:
             # What another client has answered stands, unless halves may find an odd id.
-            if not (self._partial and has_answer) or Oddity().explains(error):
+            if not (self._partial and has_answer) or may_be_odd(error):
                 raise
             self._pool.log.warning("details_not_whole", error=str(error), missing=len(missing))
             for id_ in missing:

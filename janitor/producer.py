@@ -86,8 +86,7 @@ class AckedProducer:
 
     def partition_of(self, conversation_id: str) -> int:
         """The partition of a conversation's events; `ANY_PARTITION` if librdkafka decides."""
-        count = self._partitions.get(self._settings.topic, 0)
-        return partition(conversation_id, count) if count else ANY_PARTITION
+        return self._partition(self._settings.topic, conversation_id)
 
     def close(self) -> None:
         """Close the producer; it is empty between two calls of `send`."""
@@ -131,7 +130,7 @@ class AckedProducer:
                     record.topic,
                     record.value,
                     record.key,
-                    partition=self._partition(record),
+                    partition=self._partition(record.topic, record.key),
                     on_delivery=self._report,
                     headers=record.headers,
                 )
@@ -148,9 +147,9 @@ class AckedProducer:
         self.problem = ""
         return None
 
-    def _partition(self, record: Record) -> int:
-        count = self._partitions.get(record.topic, 0)
-        return partition(record.key, count) if count and record.key is not None else ANY_PARTITION
+    def _partition(self, topic: str, key: str | None) -> int:
+        count = self._partitions.get(topic, 0)
+        return partition(key, count) if count and key is not None else ANY_PARTITION
 
     def _make(self) -> Producer:
         """Make a producer. If that fails (its CA's file is away), the work is tried again later."""
@@ -180,7 +179,7 @@ class AckedProducer:
         librdkafka waits for a partition that is away as it waits for Kafka, so a broker is asked.
         """
         why = _why(self._failed, record.topic)
-        number = self._partition(record)
+        number = self._partition(record.topic, record.key)
         if number == ANY_PARTITION or (
             self._failed is not None and faults.judge(self._failed) not in {"partition", "foreign"}
         ):

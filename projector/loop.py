@@ -22,7 +22,7 @@ from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.kafka.kept import KEPT_HEADER
 from mirror.kafka.limits import record_limit
-from mirror.kafka.projected import PARTITIONS_HEADER
+from mirror.kafka.projected import PARTITIONS_HEADER, group_name
 from mirror.settings import Settings
 from projector.projection import Draft, ViewRecord
 from projector.share import Share
@@ -288,9 +288,7 @@ class Loop:
         config = {
             "session.timeout.ms": SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
-            **committed_reader_config(
-                settings, "projector", f"mirror-{settings.namespace}-projector"
-            ),
+            **committed_reader_config(settings, "projector", group_name(settings)),
             "partition.assignment.strategy": "range",
             "auto.offset.reset": "error",
             "enable.partition.eof": "true",

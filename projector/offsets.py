@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 
 from mirror.base.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client
-from mirror.kafka.faults import cause
+from mirror.kafka.partition import leaderless
 from mirror.settings import Settings
 
 ANSWER_SECONDS: Final = 5.0
@@ -78,8 +78,7 @@ class Offsets:
                     for request in requests
                 )
             except KafkaException as error:
-                reason = cause(error)
-                unknown[number] = str(error) if reason is None else explain(reason)
+                unknown[number] = explain(error)
             except KafkaUnavailable as error:
                 unknown[number] = str(error)
             else:
@@ -122,7 +121,7 @@ class Offsets:
     def _leaderless(self, topic: str) -> set[int]:
         """The partitions that have no leader now: a request to them would only cost time."""
         described = self._client().list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
-        return {number for number, found in described.partitions.items() if found.leader < 0}
+        return leaderless(described.partitions)
 
     def _answer(self, answer: Any, seconds: float) -> int:
         try:

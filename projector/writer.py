@@ -294,7 +294,7 @@ class Writer:
     def _abort(self, error: KafkaException, *, is_sure: bool) -> Aborted:
         """Abort the transaction, drop the producer, and say what became of the transaction."""
         reason = cause(error)
-        text = str(error) if reason is None else explain(reason)
+        text = explain(error)
         is_fenced = reason is not None and reason.code() in _DEPOSED
         # A refused commit did not happen; a commit without an answer may have happened.
         refused = reason is not None and (reason.txn_requires_abort() or is_fenced)

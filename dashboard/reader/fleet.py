@@ -20,6 +20,7 @@ from mirror.fleet.status import ChannelStatus, MirrorStatus, ShardStatus
 from mirror.fleet.status_reader import read as read_status
 from mirror.fleet.status_reader import read_channels
 from mirror.fleet.tracked import read_active
+from mirror.fleet.words import SERVING
 from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
@@ -155,8 +156,7 @@ def _unreceived(fleet: Fleet) -> dict[str, Any] | None:
     lost = [
         shard
         for shard in fleet.status.shards
-        if shard.id in lasting
-        or not any(replica.state in {"live", "rotating"} for replica in shard.replicas)
+        if shard.id in lasting or not any(replica.state in SERVING for replica in shard.replicas)
     ]
     if not lost or fleet.status.health == "down":
         return None

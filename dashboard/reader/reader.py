@@ -42,6 +42,7 @@ from mirror.conversation.times import epoch_ms
 from mirror.fleet.tracked import read_active
 from mirror.kafka.consume import open_reader, take
 from mirror.kafka.deadletters import read_letter
+from mirror.kafka.partition import leaderless
 from mirror.kafka.record import UndecodableRecord, read_agent_event, read_event
 from mirror.redis.keys import Keys
 from mirror.settings import Settings
@@ -125,11 +126,14 @@ class Reader:
 
     def reasons(self) -> list[str]:
         """Why the page shows less than there is. Any thread may ask."""
-        reasons = [self.problem] if self.problem else []
+        return [*([self.problem] if self.problem else []), *self.reasons_of_missing()]
+
+    def reasons_of_missing(self) -> list[str]:
+        """Why partitions are not read, one reason for all that share it."""
         told: dict[tuple[str, str], list[str]] = {}
         for (topic, partition), reason in sorted(dict(self.missing).items()):
             told.setdefault((topic, reason), []).append(str(partition))
-        return reasons + [
+        return [
             f"partition {', '.join(numbers)} of {topic} {reason}: its records are not shown"
             for (topic, reason), numbers in told.items()
         ]
@@ -421,8 +425,7 @@ def _partitions(consumer: Consumer, topic: str) -> list[int]:
 
 def find_leaderless(consumer: Consumer, topic: str, seconds: float = _ANSWER_SECONDS) -> set[int]:
     """The partitions of a topic that have no leader now."""
-    described = _described(consumer, topic, seconds)
-    return {number for number, partition in described.items() if partition.leader < 0}
+    return leaderless(_described(consumer, topic, seconds))
 
 
 def _described(consumer: Consumer, topic: str, seconds: float = _ANSWER_SECONDS) -> dict[int, Any]:

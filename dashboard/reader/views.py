@@ -27,6 +27,7 @@ from mirror.conversation.fold import ConversationView
 from mirror.conversation.times import epoch_ms
 from mirror.kafka.config import ClientLog, committed_reader_config, open_client
 from mirror.kafka.kept import ID_BYTES, KeptLeg, UnknownFormat, kept_of, read_head, read_kept
+from mirror.kafka.partition import leaderless
 from mirror.settings import Settings
 
 BATCH: Final = 5_000
@@ -145,7 +146,7 @@ def read_views(
             raise ViewsUnusable(f"Kafka has no topic {topic}")
         if set(found.partitions) != wanted:
             raise ViewsUnusable(f"{topic} and {settings.topic} do not have the same partitions")
-        if without := [number for number, at in found.partitions.items() if at.leader < 0]:
+        if without := leaderless(found.partitions):
             raise ViewsUnusable(f"partition {min(without)} of {topic} has no leader")
         consumer.assign(
             [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in wanted]

@@ -147,7 +147,6 @@ class Watch:
         problem = self.kafka
         if problem.state == "ok" and reader.problem:
             problem = failed(problem, wall_ms(), reader.problem)
-        missing = [reason for reason in reader.reasons() if reason != reader.problem]
         word = self._mirror.get("health") if self.redis.state == "ok" else None
         self.mirror = stands(self.mirror, word, wall_ms(), reader.last_event_ms)
         health = {
@@ -157,7 +156,9 @@ class Watch:
             "kafka": problem.document(),
             "redis": self.redis.document(),
             "mirror": self.mirror.document(),
-            "reasons": [*missing, *self._mirror.get("reasons", [])][:REASONS_SHOWN],
+            "reasons": [*reader.reasons_of_missing(), *self._mirror.get("reasons", [])][
+                :REASONS_SHOWN
+            ],
             "unreceived": self._mirror.get("unreceived"),
             "streams": self._hub.streams,
             "opened": {

@@ -18,7 +18,6 @@ from mirror.checks.kafka import configuration, shape
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, topic_rights
 from mirror.kafka.admin import Cluster, check
 from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
-from mirror.kafka.faults import cause
 from mirror.kafka.projected import moved, read_partitions, transactional_prefix, unread
 from mirror.settings import Settings
 
@@ -99,11 +98,10 @@ def _transactions(settings: Settings) -> Finding:
     try:
         producer.init_transactions(TIMEOUT_SECONDS)
     except KafkaException as error:
-        reason = cause(error)
         return bad(
             "kafka.transactions",
             "Kafka transactions",
-            str(error) if reason is None else explain(reason),
+            explain(error),
             "kafka-acls --add: Write and Describe on the transactional ids that begin with "
             f"{transactional_prefix(settings)}, Read on the group of that name; a broker that "
             "knows no transactions cannot be used",

@@ -71,11 +71,10 @@ class WaitNote:
         if self._is_over or (now < self._due and reason == self._reason):
             return
         self._due, self._reason = now + EVERY_SECONDS, reason
-        wait = self._wait
         try:
             with explained():
                 at_ms = redis_now_ms(self._redis)
-                noted = msgspec.structs.replace(wait, reason=reason, at_ms=at_ms)
+                noted = msgspec.structs.replace(self._wait, reason=reason, at_ms=at_ms)
                 self._redis.hset(self._key, self._field, _encode(noted))
                 self._redis.expire(self._key, _FORGOTTEN_SECONDS)
         except RedisUnavailable:

@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from mirror.base.errors import KafkaUnavailable, SettingsError
 from mirror.base.log import logger
+from mirror.kafka.faults import cause
 from mirror.kafka.files import unusable, variable
 from mirror.settings import Settings
 from mirror.settings.kafka import OWN_PROPERTIES, VARIABLES
@@ -154,13 +155,19 @@ class ClientLog(logging.Handler):
         return True
 
 
-def explain(error: KafkaError) -> str:
-    """librdkafka's error in words, the same each time; TLS errors come with their fix."""
-    text = _HOW_LONG.sub("", error.str())
+def explain(error: KafkaError | KafkaException) -> str:
+    """librdkafka's error in words, the same each time; TLS errors come with their fix.
+
+    An exception without an error of librdkafka has its own text.
+    """
+    found = error if isinstance(error, KafkaError) else cause(error)
+    if found is None:
+        return str(error)
+    text = _HOW_LONG.sub("", found.str())
     for sign, meaning in _TRUST.items():
         if sign in text:
             return meaning
-    return f"{error.name()}: {text}"[:500]
+    return f"{found.name()}: {text}"[:500]
 
 
 def _common(settings: Settings, role: str) -> dict[str, Any]:

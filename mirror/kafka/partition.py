@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 _MASK: Final = 0xFFFFFFFF
 _MIX: Final = 0x5BD1E995
@@ -36,6 +36,11 @@ def murmur2(data: bytes) -> int:
 def partition(key: str, count: int) -> int:
     """The partition of a key, from 0 to `count` - 1."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % count
+
+
+def leaderless(described: Mapping[int, Any]) -> set[int]:
+    """The partitions without a leader, of librdkafka's description of a topic."""
+    return {number for number, found in described.items() if found.leader < 0}
 
 
 class Partitions(dict[str, int]):

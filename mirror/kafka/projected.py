@@ -23,7 +23,6 @@ from mirror.kafka.config import (
     explain,
     open_client,
 )
-from mirror.kafka.faults import cause
 from mirror.settings import Settings
 
 PARTITIONS_HEADER: Final = "mirror-partitions"
@@ -33,9 +32,14 @@ _FETCH_BYTES: Final = 64 * 1024
 _READ_SECONDS: Final = 0.2
 
 
+def group_name(settings: Settings) -> str:
+    """The consumer group of all projectors of this mirror, before a prefix of Kafka's names."""
+    return f"mirror-{settings.namespace}-projector"
+
+
 def group_id(settings: Settings) -> str:
-    """The consumer group of all projectors of this mirror."""
-    return f"{settings.kafka.prefix}mirror-{settings.namespace}-projector"
+    """The consumer group as Kafka knows it."""
+    return f"{settings.kafka.prefix}{group_name(settings)}"
 
 
 def transactional_prefix(settings: Settings) -> str:
@@ -86,9 +90,7 @@ def read_partitions(settings: Settings, count: int, timeout: float) -> tuple[set
                     raise KafkaUnavailable(f"{topic} cannot be read: {explain(error)}")
                 waited_for.discard(message.partition())
     except KafkaException as error:
-        reason = cause(error)
-        text = str(error) if reason is None else explain(reason)
-        raise KafkaUnavailable(f"{topic} cannot be read: {text}") from error
+        raise KafkaUnavailable(f"{topic} cannot be read: {explain(error)}") from error
     finally:
         consumer.close()
     return found, waited_for
@@ -99,17 +101,14 @@ def is_projected(settings: Settings, partitions: set[int], timeout: float) -> bo
 
     Raises `KafkaUnavailable` if Kafka does not answer within `timeout` seconds, or refuses.
     """
-    group = f"mirror-{settings.namespace}-projector"
-    config = consumer_config(settings, "projector-partitions", group)
+    config = consumer_config(settings, "projector-partitions", group_name(settings))
     consumer: Any = open_client(Consumer, config, ClientLog("projector.kafka"))
     asked = [TopicPartition(settings.topic, number) for number in partitions]
     try:
         places = consumer.committed(asked, timeout=timeout)
     except KafkaException as error:
-        reason = cause(error)
-        text = str(error) if reason is None else explain(reason)
         raise KafkaUnavailable(
-            f"the offsets of {group_id(settings)} are not known: {text}"
+            f"the offsets of {group_id(settings)} are not known: {explain(error)}"
         ) from error
     finally:
         consumer.close()

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from mirror.base.errors import KafkaUnavailable
 from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.partition import leaderless
 from mirror.settings import Settings
 
 _PAUSE_SECONDS: Final = 0.1
@@ -30,7 +31,7 @@ def unknown(topics: Mapping[str, Any], names: Iterable[str]) -> list[str]:
         if name not in topics
         or topics[name].error is not None
         or not topics[name].partitions
-        or any(partition.leader < 0 for partition in topics[name].partitions.values())
+        or leaderless(topics[name].partitions)
     ]
 
 

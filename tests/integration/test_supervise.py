@@ -226,23 +226,25 @@ def _nothing_but(
     )
 
 
-GIVEN_UP = """\
-[program:impatient]
-command = %(ENV_MIRROR_PYTHON)s -m listeners
-environment = MIRROR_STARTUP_TIMEOUT="5s"
-autorestart = unexpected
-exitcodes = 2
-startsecs = 30
-startretries = 1
-
-[program:wrong]
-command = %(ENV_MIRROR_PYTHON)s -m janitor
-environment = MIRROR_REPLICAS="many"
+def _given_up(name: str, module: str, environment: str) -> str:
+    """A program of ours that supervisord gives up if it ends twice within half a minute."""
+    return f"""\
+[program:{name}]
+command = %(ENV_MIRROR_PYTHON)s -m {module}
+environment = {environment}
 autorestart = unexpected
 exitcodes = 2
 startsecs = 30
 startretries = 1
 """
+
+
+GIVEN_UP = "\n".join(
+    (
+        _given_up("impatient", "listeners", 'MIRROR_STARTUP_TIMEOUT="5s"'),
+        _given_up("wrong", "janitor", 'MIRROR_REPLICAS="many"'),
+    )
+)
 
 
 def test_what_was_given_up_comes_back_with_its_dependency(
