@@ -41,7 +41,7 @@ MOST_FAILED: Final = 12
 # Halving a hundred down to an odd one takes eight requests. If more fail in a row, Genesys is away.
 MOST_IN_A_ROW: Final = 9
 _FORBIDDEN: Final = 403
-# 503 is about the service, whatever is asked for.
+# A 503 is about the service, and not about the request.
 _MAY_BE_ODD: Final = frozenset({500, 502, 504})
 # No client's name: stands for the unknown audience of a topic.
 _NOBODY: Final = ("",)
@@ -86,10 +86,10 @@ def may_be_odd(error: GenesysError) -> bool:
 
 
 class Oddity:
-    """Tells an odd thing that was asked for from a Genesys that is away. Pure.
+    """Decides whether an odd id in a request explains an error, or Genesys is away. Pure.
 
-    The odd thing may make Genesys refuse the request (400) or fail (500). It fails so as well while
-    it is away, whatever is asked for.
+    An odd id may make Genesys refuse the request (400) or fail (500). While Genesys is away, it
+    fails at every request.
     """
 
     def __init__(self) -> None:
@@ -116,9 +116,10 @@ def ask_details(
 ) -> Details:
     """Analytics of up to 100 conversations; `call` is called before each request.
 
-    One odd id can make Genesys refuse all, or fail. Then they are asked for by halves, down to the
-    odd one, in at most `MOST_HALVES` requests, none of which begins after `until` (of the monotonic
-    clock). Raises `GenesysError` if Genesys cannot be asked, or if the time is up.
+    One odd id can make Genesys refuse all, or fail. Then each request has half of the ids, until
+    the odd one is found. There are at most `MOST_HALVES` requests, and none begins after `until`
+    (of the monotonic clock). Raises `GenesysError` if Genesys cannot be asked, or if the time is
+    up.
     """
     found, oddity = Details(), Oddity()
     failed: GenesysError | None = None
@@ -151,7 +152,7 @@ def ask_details(
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Topics, and the clients each of which lists all their conversations.
+    """Topics, and the clients that list their conversations. Each client lists all of them.
 
     `genesys` reads all pages of a question with one client, because the lists of two may differ.
     """
@@ -161,7 +162,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """Who sees some topics: the clients for conversations by id, and those for lists.
+    """The clients that see some topics: `genesys` gives conversations by id, `parts` list them.
 
     Lists are whole only together. A topic is in several parts if it is unknown who sees it.
     """

@@ -197,7 +197,7 @@ class AckedProducer:
         if partition == ANY_PARTITION:
             self.problem = f"Kafka at {servers} does not take events: {reason}"
             raise KafkaUnavailable(self.problem)
-        self.problem = ""  # a broker answers; the partition is told of by those who wait for it
+        self.problem = ""  # a broker answers; callers report the partition
         raise PartitionUnavailable(
             f"Kafka at {servers} takes no events for partition {partition}: {reason}", partition
         )

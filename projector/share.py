@@ -29,7 +29,8 @@ from projector.restore import Restore
 
 NOT_PLACED: Final = "Kafka does not say where to go on"
 RETRY_SECONDS: Final = 1.0
-# Ready partitions wait while Kafka is asked about others, so this many times longer it is not.
+# Ready partitions wait while Kafka is asked about others. So the pause until the next question is
+# this many times as long as the question took.
 PAUSE_PER_ASKING: Final = 4
 # A partition may seem to have lost its end. For this time Kafka is asked again, then the partition
 # is refused. The end may only seem lost: it was read before the conversations, and another process

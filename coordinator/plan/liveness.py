@@ -27,11 +27,11 @@ class Outages:
         self._last: tuple[int, float] | None = None
 
     def note(self, waited: float) -> None:
-        """A call waited so long for Redis' answer."""
+        """Note the seconds that a call waited for Redis' answer."""
         self._is_suspect |= waited > self._most
 
     def fail(self) -> None:
-        """A call failed."""
+        """Note that a call failed."""
         self._is_suspect = True
 
     def look(self, redis_ms: int, now: float) -> bool:

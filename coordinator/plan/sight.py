@@ -147,8 +147,8 @@ class Sight:
     ) -> None:
         """Take a client's list of a family, at `now` (monotonic seconds).
 
-        If it is not `is_whole`, each missing topic may be an entry that cannot be read. So such a
-        list says nothing about what it lacks: that is kept, and not doubted.
+        If it is not `is_whole`, each missing topic may be an entry that cannot be read. Such a list
+        proves nothing about missing topics, so they are kept, and not doubted.
         """
         view = self._views[client, family]
         lost = view.topics - view.assumed - listed

@@ -103,7 +103,7 @@ class Past:
                 if (events, len(left)) != moved:
                     moved_at, moved = now, (events, len(left))
                 elif now - moved_at > STANDSTILL_SECONDS:
-                    break  # those that are left have lost their leader, say
+                    break  # the others may have lost their leader
                 stop.wait(_BREATH_SECONDS)
             read = set(wanted) - left.keys()
             if stop.is_set() or not read:

@@ -438,7 +438,7 @@ def _described(consumer: Consumer, topic: str, seconds: float = _ANSWER_SECONDS)
 def _bounds(
     consumer: Consumer, topic: str, partition: int, seconds: float = _ANSWER_SECONDS
 ) -> tuple[int, int] | str:
-    """The first offset of a partition, and the one behind its last record; or why they are not
+    """The first offset of a partition and the offset behind its last record, or why they are not
     known."""
     try:
         return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=seconds)

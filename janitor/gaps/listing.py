@@ -1,8 +1,8 @@
 """Lists the conversations of a question (`janitor.gaps.plan`) page by page, and says what it lacks.
 
 A list is whole if it has as many conversations as the lowest count of its pages: conversations
-begin and end while the pages are read, which changes the count. A list that repeats pages, that
-ends before, or at which analytics refuses or fails, is not whole, and keeps its gap open.
+begin and end while the pages are read, which changes the count. A list is not whole if it repeats
+pages, if it ends before that count, or if analytics refuses it or fails. Then its gap stays open.
 
 Analytics may answer `{}` if it finds nothing; but so may a gateway in its place. It is a guess that
 analytics always counts (docs/protocol.md, "Open questions"). So `{}` is believed only after

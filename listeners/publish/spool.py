@@ -117,7 +117,7 @@ class Spool:
             )
 
     def put(self, records: Sequence[Numbered]) -> list[Numbered]:
-        """Store as many as fit, in sequence. Returns those that have no room.
+        """Store as many as fit, in sequence. Returns the records without room.
 
         Raises `SpoolError` if the disk refuses; then none was stored.
         """

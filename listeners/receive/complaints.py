@@ -17,7 +17,7 @@ class Complaints:
     """The dead-letter watches of all channels, and the other problems."""
 
     def __init__(self) -> None:
-        self._overdue = ""  # the problem of channels whose topics Genesys does not say
+        self._overdue = ""  # the problem of channels whose comparison is overdue
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
         self.dead_share = 0.0  # the share of the last minute's frames that became dead letters

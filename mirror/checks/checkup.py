@@ -2,7 +2,7 @@
 
 A check may wait for a service that does not answer, and probes ask for health often. So the checks
 run in a thread of their own, and `/healthz` answers with the last findings from memory. A round
-that fails or hangs is a finding too (`checkup`): what is not known is not well.
+that fails or hangs is a finding too (`checkup`), because a check without a result is not `ok`.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Checkup:
             if not self._failed:
                 self._log.error("checkup_failed", error=error, exc_info=True)
             detail = (
-                f"a check ended with {type(error).__name__}: what it and the checks after it would "
-                "find is not known"
+                f"a check ended with {type(error).__name__}: neither its result nor those of the "
+                "checks after it are known"
             )
             found.append(bad("checkup", "checks", detail, REPORT))
         self._failed = failed

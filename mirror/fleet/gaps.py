@@ -194,8 +194,8 @@ def view_ongoing(ongoing: OngoingGap, now_ms: int) -> GapView:
 
 
 def count_gaps(gaps: Sequence[Gap]) -> tuple[int, int, int]:
-    """The numbers of open gaps, of filled gaps, and of open gaps that were asked for by hand, which
-    are not among the first: nothing was lost there."""
+    """The numbers of open gaps, of filled gaps, and of open gaps that were filed by hand. The first
+    number leaves out the last, because nothing was lost in these."""
     by_hand = sum(not gap.done and gap.shown_kind == "hand" for gap in gaps)
     return (
         sum(not gap.done for gap in gaps) - by_hand,

@@ -40,7 +40,7 @@ def entity_of(topic: str) -> tuple[Family, str]:
 
 
 def described(topic: str, name: str | None = None) -> str:
-    """A topic as reasons and logs show it: whose it is, by name and id, or by id alone."""
+    """A topic as reasons and logs show it: its queue or user, by name and id, or by id alone."""
     family, entity_id = entity_of(topic)
     kind = "states of user" if "?" in topic else family.removesuffix("s")
     return f"{kind} {name} ({entity_id})" if name else f"{kind} {entity_id}"

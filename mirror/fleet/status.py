@@ -79,7 +79,7 @@ class ShardStatus(msgspec.Struct, kw_only=True):
 
 
 class GapCounts(msgspec.Struct):
-    """The numbers of open gaps, without those that were asked for by hand, and of filled gaps."""
+    """The numbers of open and of filled gaps. Open gaps that were filed by hand do not count."""
 
     open: int = 0
     filled: int = 0

@@ -46,7 +46,7 @@ class TopicView(msgspec.Struct, kw_only=True):
 
 
 def read_shards(client: redis.Redis, keys: Keys, foreign: list[str] | None = None) -> list[Shard]:
-    """Every shard with its topics, but for those whose keys are added to `foreign`.
+    """Every shard with its topics. Keys of shards that cannot be read are added to `foreign`.
 
     Raises `RedisUnavailable`.
     """

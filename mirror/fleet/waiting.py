@@ -1,4 +1,4 @@
-"""What processes wait for at their start, in Redis, so that commands and the page can tell it.
+"""What processes wait for at their start, in Redis, so that commands and the page can show it.
 
 A process that waits has no beat and no worker's report yet: without its note it would look like a
 process that nobody started. Each process writes its field of the hash `waiting` while it waits. A

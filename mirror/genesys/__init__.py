@@ -5,5 +5,5 @@ http             one call with token, budget, time-outs and retries
 refusals         error answers: their source and meaning; timing: durations of calls
 wire, proxy      connections to hosts; sockets: WebSocket handshakes; hosts: which to trust
 listing, filters bounded listings; filters of queues and users; rights; handles
-pages            pages of entries, of which some may be odd
+pages            pages of entries; an odd entry spoils no other
 """

@@ -214,7 +214,7 @@ class GenesysClient:
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to `MAX_ANALYTICS_IDS` conversations, without unknown ones.
 
-        If a conversation of the answer has no id that can be read, it may be any of those that seem
+        If the id of a conversation in the answer cannot be read, it may be the id of any that seems
         unknown. So these are in the result too, as `is_unread`.
         """
         if len(conversation_ids) > MAX_ANALYTICS_IDS:
@@ -253,7 +253,8 @@ class GenesysClient:
     def _listing(
         self, answer: Answer, kind: type[L], entry: type[msgspec.Struct], name: str, *needed: str
     ) -> tuple[L, int]:
-        """A first page of entities, and how many cannot be read. If all, it is no page."""
+        """A first page of entities, and how many of them cannot be read. If it has entities and
+        none can be read, it is no page."""
         listing, left_out = self._read(answer, kind, "entities", entry, name, *needed)
         if left_out and not listing.entities:
             raise undocumented(name, self._http.api_host)

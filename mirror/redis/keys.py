@@ -76,8 +76,8 @@ import msgspec
 # The form of the tracker's record of a conversation. Another form means that the topic is folded
 # again.
 FOLD_FORM: Final = 2
-# A problem that somebody must fix; a note that is only worth knowing; a problem because of which
-# there is no topic to mirror.
+# A problem that somebody must fix; a note that is only worth knowing; a problem that leaves no
+# topic to mirror.
 REASON: Final = "reason"
 NOTE: Final = "note"
 CAUSE: Final = "cause"

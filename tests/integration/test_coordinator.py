@@ -171,7 +171,7 @@ def test_filters_that_select_nothing_take_the_mirror_down(
             "no topic is mirrored: MIRROR_QUEUES: 'nothing*' matches no queue; "
             "MIRROR_USERS: 'nobody*' matches no user"
         )
-        fleet.until(lambda: reason in read(client, settings).reasons[:1], "it is told")
+        fleet.until(lambda: reason in read(client, settings).reasons[:1], "status has the reason")
         assert read(client, settings).health == "down"
 
 
@@ -303,20 +303,22 @@ def test_a_client_that_is_refused_stops_no_coordinator(
     fleet.join("l2")
     with coordinator(environment | more, tmp_path / "c"):
         fleet.until(lambda: len(fleet.seats()) == 8, "everything is granted")
-        fleet.until(lambda: "OAuth client q" in str(health(port)["reasons"]), "it is told")
+        fleet.until(lambda: "OAuth client q" in str(health(port)["reasons"]), "health names it")
 
 
 def test_what_a_start_waits_for_is_in_the_status(
     environment: dict[str, str], fleet: Fleet, tmp_path: Path
 ) -> None:
-    """Without its log: also a start that may wait for ever."""
+    """Nobody has to read its log, even if the start may wait for ever."""
     settings = load(environment)
     wrong = environment | {"GENESYS_CLIENTS": "p:wrong,q:wrong"}
     with connect(settings) as client, coordinator(wrong, tmp_path / "c") as process:
         told = "1 coordinator waits at the start"
-        fleet.until(lambda: told in read(client, settings).reasons[0], "it is told")
+        fleet.until(lambda: told in read(client, settings).reasons[0], "status has it")
         reasons = read(client, settings).reasons
         assert "refuses OAuth client p" in reasons[0]
         assert "start `mirror coordinator`" not in str(reasons)
         process.stop()
-        fleet.until(lambda: told not in str(read(client, settings).reasons), "it is not told")
+        fleet.until(
+            lambda: told not in str(read(client, settings).reasons), "status has it no more"
+        )

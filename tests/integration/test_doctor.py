@@ -310,7 +310,7 @@ def test_a_role_that_lacks_a_permission(
 def test_topics_that_genesys_refused(
     env: dict[str, str], redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """What the leader noted of a running mirror is told, with the name of the queue."""
+    """Doctor shows the note of a running mirror's leader, with the name of the queue."""
     keys, topic = Keys(tmp_path.name), "v2.routing.queues.q1.conversations"
     with redis_server.client() as client:
         client.hset(keys.rejected, topic, "no permission")

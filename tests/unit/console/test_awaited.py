@@ -1,4 +1,4 @@
-"""What the terminal of `mirror up` is told of processes that wait."""
+"""The lines in the terminal of `mirror up` about processes that wait."""
 
 from __future__ import annotations
 

@@ -139,8 +139,8 @@ def _filters(lists: Lists) -> list[str]:
 
 
 def test_a_filter_that_was_not_checked_is_not_called_well() -> None:
-    """A list of 6,000 users is not read: whether an entry matches is unknown, until what was read
-    shows that it does."""
+    """A list of 6,000 users is not read. Then it is unknown whether an entry matches, unless
+    another list shows that it does."""
     ann, ben = Entity("1", "Ann"), Entity("2", "Ben")
     assert _filters({"users": {"one": [ann, ben]}}) == ["good"]
     assert _filters({"users": {"one": [ann]}}) == ["bad"]
@@ -150,7 +150,7 @@ def test_a_filter_that_was_not_checked_is_not_called_well() -> None:
 
 
 def test_lists_that_were_not_compared_are_told() -> None:
-    """Of several OAuth clients; one client sees alone whatever it sees."""
+    """If there are several OAuth clients. A single client has no other list to compare with."""
     ann = Entity("1", "Ann")
     assert list(alone({"users": {"one": None}})) == []
     assert list(alone({"users": {"one": [ann], "two": [ann]}})) == []

@@ -29,7 +29,7 @@ def test_the_reasons_stand_below_the_table() -> None:
 
 
 def test_each_says_of_what_kind_it_is() -> None:
-    """One that was asked for by hand does not look like lost cover, nor does a first reading."""
+    """Neither a back-fill by hand nor a first reading looks like lost cover."""
     by_hand = msgspec.structs.replace(GAP, filed_by="hand")
     snapshot = msgspec.structs.replace(GAP, kind="snapshot", errors=())
     lasting = view_ongoing(OngoingGap("7", 0, 900), 60_000)

@@ -75,7 +75,7 @@ class World:
 def test_a_topic_that_genesys_does_not_offer_is_asked_for_again(
     available: list[AvailableTopic], seconds: float
 ) -> None:
-    """Found in an hour of random faults: the first answer was empty, and was believed for ever."""
+    """Once the first answer was empty, and the coordinator believed it until its next start."""
     client = Client("a", queues="q", users="u")
     client.available = available
     world = World(client, MIRROR_DISCOVERY_INTERVAL="300s")

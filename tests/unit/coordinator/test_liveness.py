@@ -73,7 +73,7 @@ def leading() -> Passes:
 
 
 def test_an_outage_is_remembered_until_a_step_has_seen_it() -> None:
-    """The pass that noticed it may fail before its step, and the next one sees nothing of it."""
+    """The pass that noticed it may fail before its step, and the next pass no longer sees it."""
     passes = leading()
     passes._outages.fail()
     for _ in range(2):

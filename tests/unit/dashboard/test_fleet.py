@@ -20,7 +20,7 @@ FILED = Gap(id="g", shard="1", topics=("t",), from_ms=1_000, to_ms=2_000, state=
 
 
 def told(shards: list[ShardStatus], *gaps: GapView, health: Status = "degraded") -> dict[str, Any]:
-    """What the page is told of these."""
+    """The page's caveat for these shards and gaps."""
     status = MirrorStatus(
         health=health,
         reasons=[],

@@ -259,12 +259,12 @@ def test_an_odd_entity_costs_only_itself(server: Server) -> None:
         named = {entity.id: entity.name for entity in page.entities}
         assert named == {"a": "", "b": "B\ufffd\N{GRINNING FACE}", "c": "", "d": "D"}
         assert (page.total, page.next_uri, page.left_out) == (6, "", 2)
-    assert len(client.channels()) == 6  # they count, whatever they are
+    assert len(client.channels()) == 6  # odd channels count too
     assert [topic.id for topic in client.available_topics()] == ["a", "b", "c", "d"]
 
 
 def test_text_that_is_no_utf8_is_replaced(server: Server) -> None:
-    """In a name, and in what is read later."""
+    """In a name, and in participants, which are read later."""
     server.answer = lambda sock: sock.sendall(whole(b'{"entities":[{"id":"a","name":"A\xff"}]}'))
     client = client_of(server)
     assert [entity.name for entity in client.queues(1).entities] == ["A\ufffd"]
@@ -297,7 +297,7 @@ def test_a_topic_whose_state_cannot_be_read_is_not_confirmed(server: Server) -> 
 
 @pytest.mark.usefixtures("quick")
 def test_a_subscription_that_cannot_be_read_is_not_lost(server: Server) -> None:
-    """Nobody says that its topic is not set: the comparison fails, and changes nothing."""
+    """Its topic may be set: the comparison fails, and changes nothing."""
     body = b'{"entities":[{"id":"a","state":"Permitted"},{"id":"b","state":null}]}'
     server.answer = lambda sock: sock.sendall(whole(body))
     with pytest.raises(GenesysUnavailable, match="with the documented JSON"):

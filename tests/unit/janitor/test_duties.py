@@ -130,7 +130,7 @@ def test_a_rest_api_that_answers_nothing_is_a_problem(settings: Settings) -> Non
 
 
 def test_an_odd_conversation_is_no_problem(settings: Settings) -> None:
-    """Whether it is due with others or alone, again and again."""
+    """Neither if it is due with others, nor if it is due alone, each time."""
     stand = Stand()
     stand.add("a", unwell())
     for _ in range(2 * GIVE_UP_AFTER):

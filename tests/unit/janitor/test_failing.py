@@ -152,7 +152,7 @@ def test_where_genesys_fails_at_everything_the_search_ends() -> None:
 
 
 def test_where_genesys_fails_at_many_the_search_ends() -> None:
-    """Some are shown; what is left counts as refused, and the lease of the batch still holds."""
+    """Some are found, the others count as refused, and the lease of the batch still holds."""
     names = [str(number) for number in range(BATCH)]
     calls: list[None] = []
     odd = Odd(*names[::5], error=unwell())

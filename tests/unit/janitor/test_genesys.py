@@ -143,7 +143,7 @@ def test_what_one_client_does_not_see_another_is_asked_for() -> None:
 
 
 def test_before_there_are_shards_all_clients_are_asked() -> None:
-    """After a loss of Redis nobody says yet who sees what."""
+    """After a loss of Redis it is not known yet which client sees which topic."""
     genesys = pool(Shards(), Client("one", set(), set()), Client("two", {"a"}, set()))
     for _ in range(2):
         assert genesys.conversation("a") == b"a"
@@ -207,7 +207,7 @@ def test_a_client_without_a_token_delays_no_conversation_of_others(status: int) 
 
 
 def test_an_odd_id_of_a_later_client_is_found_by_halves() -> None:
-    """The others that only this client sees are told."""
+    """The answer has the other conversations that only this client sees."""
     names = [str(number) for number in range(8)]
     genesys = Odd("5", error=unwell())
     for name in names:

@@ -191,7 +191,7 @@ def test_where_analytics_refuses_each_list_the_reading_fails(error: GenesysError
 
 
 def test_where_analytics_fails_at_the_only_queue_the_reading_fails() -> None:
-    """Genesys is away, as far as anybody can tell. What only the tracker knows is read."""
+    """Genesys may be away. The reading still has the conversations that only the tracker knows."""
     stand = Stand()
     stand.genesys = Odd("q1", error=unwell())
     stand.genesys.add("c", NOON, listed=False)

@@ -1,4 +1,4 @@
-"""A registry whose answer never ends keeps nobody waiting longer than agreed; and its proxies."""
+"""An endless answer of a registry costs no more than the time-out; docs/tls.md has its proxies."""
 
 from __future__ import annotations
 

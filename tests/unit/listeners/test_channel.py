@@ -503,7 +503,7 @@ def test_a_comparison_that_fails_changes_nothing() -> None:
 
 
 def test_comparisons_that_always_fail_are_told() -> None:
-    """The channel goes on, and says after five minutes that nobody knows what is set on it."""
+    """The channel stays live, and reports after five minutes that its topics are not known."""
     channel, now = live(), 0.0
     while now < 2 * DAY / 24:
         now += 1.0

@@ -56,8 +56,8 @@ def test_a_check_that_fails_is_told_once() -> None:
 
 
 def test_a_check_that_hangs_makes_the_findings_old() -> None:
-    """The last ones stay, and it is said that they are old, until a round ends again; also while
-    the first round hangs. Who does not run has no age."""
+    """The last findings stay, with a finding that they are old, until a round ends again. So it is
+    while the first round hangs. A checkup that does not run has no age."""
     now = [0.0]
     hangs, again = threading.Event(), threading.Event()
 

@@ -55,7 +55,7 @@ def test_each_reason_is_logged_once() -> None:
 
 
 def test_one_client_that_signs_in_is_enough() -> None:
-    """The others are told, and the process starts."""
+    """The log names the others, and the process starts."""
     clock = Clock()
     with capture_logs() as lines:
         start(clock, "5s").genesys(failing(*["refused"] * 9), failing())
@@ -66,7 +66,7 @@ def test_one_client_that_signs_in_is_enough() -> None:
 
 
 def test_each_reason_is_noted_while_it_lasts() -> None:
-    """For those who ask what the process does."""
+    """Status can show it at any time."""
     clock, noted = Clock(), list[str]()
     settings = load({"MIRROR_STARTUP_TIMEOUT": "0"})
     startup = Startup(settings, waits=noted.append, clock=clock, sleep=clock.sleep)

@@ -261,8 +261,8 @@ def test_without_listeners_the_next_step_is_named() -> None:
     ]
 
 
-def test_what_processes_wait_for_is_told_instead_of_advice_to_start_them() -> None:
-    """They run: only what they wait for helps."""
+def test_reasons_say_what_processes_wait_for_instead_of_advice_to_start_them() -> None:
+    """They run already, so that advice would not help."""
     facts = _facts()
     facts.leader = None
     refused = "login.mypurecloud.com refuses OAuth client a (invalid_client)"

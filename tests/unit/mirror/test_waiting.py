@@ -79,7 +79,7 @@ def test_a_note_of_a_process_that_was_killed_is_soon_no_note() -> None:
 
 
 def test_processes_with_one_reason_share_a_line() -> None:
-    """The reason is told once."""
+    """The line gives the reason once."""
     redis = Hash()
     for pid, program in enumerate(("listener", "listener", "coordinator", "projector")):
         note(redis, program, pid, [0.0]).waits("no token")

@@ -100,7 +100,7 @@ def test_each_test_runs_in_one_stage() -> None:
 
 
 def test_only_the_folder_marks_tests_as_chaos() -> None:
-    """The stages above leave out what is marked so, and `make chaos` runs its folder alone."""
+    """`make test` runs no test with this mark, and `make chaos` runs only its own folder."""
     mark = "mark." + "chaos"
     marked = [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text("utf-8")]
     assert not [path for path in marked if path.parent.name != "chaos"]
