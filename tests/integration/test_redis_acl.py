@@ -73,7 +73,7 @@ def test_a_whole_mirror_needs_no_more(
     def run(*arguments: str, user: str = "mirror") -> str:
         settings = env | {"REDIS_URL": guarded.url(user)}
         code, stdout, stderr = run_mirror(tmp_path / "-".join(arguments[:1]), settings, *arguments)
-        assert code == 0, (stdout, stderr)
+        assert code == 0, f"{code}\n{stdout}\n{stderr}"
         return stdout
 
     with ExitStack() as stack:

@@ -60,6 +60,7 @@ COMMON: Change = {
     "KAFKA_SASL_USERNAME": SASL_USER,
     "KAFKA_SASL_PASSWORD": SCRAM_PASSWORD,
     "KAFKA_CONF_DEBUG": "all",
+    "KAFKA_PREFIX": "secrets.",  # the cluster serves other tests
     "MIRROR_PII": "hash",
     "MIRROR_PII_KEY": PII_KEY,
     "MIRROR_PARTITIONS": "2",
@@ -220,7 +221,7 @@ def test_no_secret_is_told_on_any_path(
 
         def command(*arguments: str, code: int | None = 0, **more: str | None) -> None:
             ended, stdout, stderr = run_mirror(tmp_path, env | more, *arguments)
-            assert code is None or ended == code, (stdout, stderr)
+            assert code is None or ended == code, f"{ended}\n{stdout}\n{stderr}"
             ears.hear(f"mirror {' '.join(arguments)} {sorted(more)} → {ended}", stdout, stderr)
 
         command("init")
@@ -237,7 +238,7 @@ def test_no_secret_is_told_on_any_path(
         }
 
         def produced(more_than: int) -> bool:
-            records = read_topic(kafka.bootstrap_servers, "genesys-interactions")
+            records = read_topic(kafka.bootstrap_servers, "secrets.genesys-interactions")
             return len(records) > more_than
 
         def notice_channels() -> int:

@@ -162,12 +162,12 @@ def test_sasl_over_tls_works_and_a_wrong_password_is_told(
         "KAFKA_SASL_MECHANISM": mechanism,
         "KAFKA_SASL_USERNAME": SASL_USER,
         "KAFKA_SASL_PASSWORD": password,
-        "MIRROR_TOPIC": f"made-by-{mechanism}",
+        "KAFKA_PREFIX": f"made-by-{mechanism}.",  # the cluster serves other tests
     }
     patient = {"MIRROR_STARTUP_TIMEOUT": "20s"}  # a busy broker is slow to know new topics
     code, stdout, stderr = run_mirror(tmp_path, env | patient, "init")
     assert code == 0, stderr
-    assert f"made-by-{mechanism} created" in stdout
+    assert f"made-by-{mechanism}.genesys-interactions created" in stdout
 
     wrong = env | {"KAFKA_SASL_PASSWORD": "wr0ng-S3cret"}
     line = one_line(run_mirror(tmp_path / "wrong", wrong, "init"))
