@@ -50,6 +50,12 @@ TAKE_BACK_SECONDS: Final = 4.0
 LAST_WRITE_SECONDS: Final = 4.0
 WAIT_SECONDS: Final = 0.01
 RETIRE_SECONDS: Final = 0.001
+# From one tick to the next. Records that are taken back, or pause, move in slices: the shorter, the
+# sooner. Other records under way need ticks only to time their acknowledgement, and at small loads
+# the ticks cost more than the frames.
+MOVING_TICK_SECONDS: Final = 0.005
+BUSY_TICK_SECONDS: Final = 0.01
+IDLE_TICK_SECONDS: Final = 0.05
 
 Mode = Literal["direct", "partly", "spooling"]
 
@@ -204,10 +210,15 @@ class Publisher:
         return self._direct.under_way + self._store.unsaved + self._path.pauses.count
 
     @property
-    def is_busy(self) -> bool:
-        """Whether there is work for the next tick."""
+    def tick_seconds(self) -> float:
+        """Seconds from one tick to the next."""
         direct = self._direct
-        return direct.under_way > 0 or (direct.producer is None and self._keeper.is_moving)
+        if direct.producer is None:
+            is_moving = direct.retiring is not None or self._keeper.is_moving
+            return MOVING_TICK_SECONDS if is_moving else IDLE_TICK_SECONDS
+        if self._path.pauses:
+            return MOVING_TICK_SECONDS
+        return BUSY_TICK_SECONDS if len(direct.producer) else IDLE_TICK_SECONDS
 
     def stop(self, seconds: float) -> None:
         """Deliver the records within `seconds`; the rest goes to disk. The last call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from queue import Empty, Full, Queue
+from queue import Full, Queue
 from typing import Final
 
 from listeners.channels.session import Step
@@ -56,11 +56,8 @@ class Inbox:
 
     def take(self) -> Iterator[Message]:
         """The calls that have come by now."""
-        for _ in range(INBOX):
-            try:
-                yield self._messages.get_nowait()
-            except Empty:
-                return
+        for _ in range(self._messages.qsize()):  # the loop alone takes calls
+            yield self._messages.get_nowait()
 
     def close(self) -> None:
         """Close the sockets: `wake` has no effect any more."""

@@ -51,8 +51,6 @@ from mirror.genesys.handles import shorten
 READ_BUFFER_BYTES: Final = 256 * 1024
 READ_SECONDS: Final = 0.01  # per pass; the next pass reads the other sockets
 SESSION_EVERY_SECONDS: Final = 0.05
-PUBLISH_EVERY_SECONDS: Final = 0.005
-IDLE_SECONDS: Final = 0.05
 SLOW_SECONDS: Final = 0.1
 STALL_SECONDS: Final = 1.0
 GENESYS_PING: Final = b'{"message":"ping"}'
@@ -95,7 +93,7 @@ class Loop:
         self._inbox = Inbox()
         self._selector.register(self._inbox.woken, selectors.EVENT_READ, None)
         self._interactions_lost = 0  # at the last look
-        self._publish_at = 0.0
+        self._ticked_at = 0.0  # the publisher's last tick
         self._session_at = clock()
         self._stopping = threading.Event()
         self.executor: Executor | None = None
@@ -144,15 +142,16 @@ class Loop:
         clock = self._clock
         self._stopping.clear()
         while not self._stopping.is_set():
-            timeout = 0.0 if self._unread else self._timeout()
+            tick_seconds = self._publisher.tick_seconds
+            timeout = 0.0 if self._unread else tick_seconds
             ready = self._selector.select(timeout)
             started = clock()
             late = self._is_late(started)
             self._read_ready(ready, math.inf if late else started + READ_SECONDS)
             self._read_inbox()
             now = clock()
-            if now >= self._publish_at:
-                self._publish_at = now + PUBLISH_EVERY_SECONDS
+            if now >= self._ticked_at + tick_seconds:
+                self._ticked_at = now
                 self._publisher.tick(now)
             # After a stall of this loop, all sockets are read before any is judged silent.
             if now >= self._session_at and (late or not self._is_late(now)):
@@ -170,9 +169,6 @@ class Loop:
     def _is_late(self, now: float) -> bool:
         """Whether the session's last tick is longer ago than a stall."""
         return now - self._session_at > STALL_SECONDS - SESSION_EVERY_SECONDS
-
-    def _timeout(self) -> float:
-        return PUBLISH_EVERY_SECONDS if self._publisher.is_busy else IDLE_SECONDS
 
     def _read_ready(self, ready: list[tuple[selectors.SelectorKey, int]], until: float) -> None:
         for key, mask in ready:

@@ -110,7 +110,7 @@ SPOOL_LIMIT: Final = _gauge("spool_limit_bytes", "The most bytes that the spool 
 LATENCY: Final = _histogram(
     "event_latency_seconds",
     "Time until Kafka acknowledged an event. `read`: from the last byte of its frame, for all "
-    "events, to 5 ms, as if partitions acknowledged in order; records from the spool are sampled. "
+    "events, to 10 ms, as if partitions acknowledged in order; records from the spool are sampled. "
     "`occurred`: from Genesys' time, by our clock, for a sample of the events that have one.",
     since=("read", "occurred"),
 )

@@ -52,7 +52,7 @@ def notification(topic: str, body: object) -> bytes:
 class AckedProducer:
     """Takes what the loop publishes."""
 
-    reasons, losses, refusing_since, is_busy = (), (), None, False
+    reasons, losses, refusing_since, tick_seconds = (), (), None, 0.05
     interactions_lost = 0
 
     def __init__(self) -> None:

@@ -15,7 +15,12 @@ from confluent_kafka import Producer
 
 from harness.process import free_ports, wait_until
 from listeners.counters import Counters
-from listeners.publish.publisher import Publisher
+from listeners.publish.publisher import (
+    BUSY_TICK_SECONDS,
+    IDLE_TICK_SECONDS,
+    MOVING_TICK_SECONDS,
+    Publisher,
+)
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
 from mirror.settings import load
@@ -139,6 +144,22 @@ def test_a_producer_that_was_given_up_is_ended(scene: Scene) -> None:
 
     wait_until(is_ended, 10.0, "the producer is ended")
     assert scene.counters.failed == UNDER_WAY
+
+
+def test_ticks_are_as_frequent_as_records_move(scene: Scene) -> None:
+    """Rare without a record, more frequent with one under way, most while records are taken
+    back."""
+    publisher = scene.publisher
+
+    def is_idle() -> bool:
+        scene.turn(0.0)  # librdkafka's events count as records under way until they are polled
+        return publisher.tick_seconds == IDLE_TICK_SECONDS
+
+    wait_until(is_idle, 10.0, "nothing is under way")
+    publisher.events([event(1)])
+    assert publisher.tick_seconds == BUSY_TICK_SECONDS
+    wait_until(scene._is_given_up, 10.0, "the direct producer is retired")
+    assert publisher.tick_seconds == MOVING_TICK_SECONDS
 
 
 def test_what_is_refused_leaves_nothing_in_memory(scene: Scene) -> None:
