@@ -18,7 +18,7 @@ from typing import Any, Final
 from mirror.base.health import Health
 from mirror.checks.finding import Finding
 from mirror.checks.projector import check_projector
-from mirror.kafka.projected import transactional_prefix
+from mirror.kafka.projected import group_id, transactional_prefix
 from mirror.runtime import metrics
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
@@ -77,7 +77,10 @@ class Projector(Program):
         share = loop.share
         reasons = [reason for reason in (loop.problem, share.problem) if reason]
         if not share.joined:
-            reasons.append("the consumer group has not admitted this process yet")
+            reasons.append(
+                f"the group {group_id(self._settings)} has not admitted this process yet; if that "
+                "lasts, restart the broker that coordinates the group (docs/runbook.md)"
+            )
         if share.waiting:
             reasons.append(f"{share.waiting} of {share.partitions} partitions are not projected")
         if share.lag > LATE_SECONDS:

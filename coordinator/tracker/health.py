@@ -165,7 +165,8 @@ class TrackerHealth:
         elif not self._joined and not found and now - self._joined_at >= PATIENCE_SECONDS:
             found.append(
                 f"the tracker has no partitions for {now - self._joined_at:.0f} s: it does not get "
-                f"into the group {self._group}; `mirror doctor` shows its rights"
+                f"into the group {self._group}; `mirror doctor` shows its rights; if it has them, "
+                "restart the broker that coordinates the group (docs/runbook.md)"
             )
         elif self._away and now - self._away_since >= STALE_SECONDS:
             numbers = ", ".join(map(str, self._away[:5]))
