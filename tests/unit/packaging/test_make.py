@@ -92,11 +92,16 @@ def test_tests_and_chaos_fetch_kafka_first() -> None:
 
 
 def test_each_test_runs_in_one_stage() -> None:
-    """`make test` runs unit tests, then all integration tests in two parts."""
-    unit, most, alone = make("-n", "test").stdout.splitlines()[-3:]
+    """`make test` runs unit tests, then all integration tests in two parts, each of which runs
+    again what failed in it."""
+    unit, *parts = make("-n", "test").stdout.splitlines()[-3:]
     assert unit.endswith(" -m pytest tests/unit -n auto")
-    assert most.endswith(' -m pytest tests/integration -n 2 --dist loadfile -m "not alone"')
-    assert alone.endswith(" -m pytest tests/integration -m alone")
+    first, again = zip(*(part.split(" || ") for part in parts), strict=True)
+    assert first[0].endswith(' -m pytest tests/integration -n 2 --dist loadfile -m "not alone"')
+    assert first[1].endswith(" -m pytest tests/integration -m alone")
+    assert all(" tests/integration --last-failed " in run for run in again)
+    assert again[0].endswith(' -m "not alone"; }')
+    assert again[1].endswith(" -m alone; }")
 
 
 def test_only_the_folder_marks_tests_as_chaos() -> None:
