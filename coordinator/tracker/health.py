@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mirror.base.units import counted
+from mirror.kafka.broker_states import NONE, UP, states
 
 # A problem that lasts this long is reported; the fold counts as old much sooner.
 PATIENCE_SECONDS: Final = 60.0
@@ -45,13 +46,6 @@ class Topic(msgspec.Struct, frozen=True):
     partitions: dict[str, Partition] = {}
 
 
-class Broker(msgspec.Struct, frozen=True):
-    """A broker in librdkafka's statistics."""
-
-    nodeid: int = -1
-    state: str = ""
-
-
 class Group(msgspec.Struct, frozen=True):
     """The consumer group in librdkafka's statistics."""
 
@@ -61,7 +55,7 @@ class Group(msgspec.Struct, frozen=True):
 class Statistics(msgspec.Struct, frozen=True):
     """The fields of librdkafka's statistics (its STATISTICS.md) that are read."""
 
-    brokers: dict[str, Broker] = {}
+    brokers: msgspec.Raw = NONE
     topics: dict[str, Topic] = {}
     cgrp: Group = Group()
 
@@ -105,7 +99,8 @@ class TrackerHealth:
 
     def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
         """Take librdkafka's statistics. `own` are this tracker's partitions of `topic`."""
-        up = {broker.nodeid for broker in statistics.brokers.values() if broker.state == "UP"}
+        known_brokers = states(statistics.brokers).values()
+        up = {broker.nodeid for broker in known_brokers if broker.state == UP}
         if any(node >= 0 for node in up):
             self._reached_at = now
         known: Mapping[str, Partition] = (

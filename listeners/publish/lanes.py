@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from mirror.kafka.broker_states import NONE, states
 from mirror.kafka.partition import Partitions, partition
 
 STALL_SECONDS: Final = 5.0  # without any acknowledgement, while records wait
@@ -78,14 +79,6 @@ class Topic(msgspec.Struct):
     partitions: dict[str, Partition]
 
 
-class Broker(msgspec.Struct):
-    """A broker in librdkafka's statistics."""
-
-    nodeid: int
-    nodename: str
-    state: str
-
-
 class Idempotence(msgspec.Struct):
     """The state of the producer id in librdkafka's statistics."""
 
@@ -97,7 +90,7 @@ class Statistics(msgspec.Struct):
 
     ts: int
     topics: dict[str, Topic]
-    brokers: dict[str, Broker]
+    brokers: msgspec.Raw
     eos: Idempotence | None = None
 
 
@@ -110,12 +103,13 @@ class StalledPartition(msgspec.Struct, frozen=True):
 
 
 class _Seen(msgspec.Struct):
-    """A lane over time: records entered, records acknowledged, and since when it stands still."""
+    """A lane over time: records entered, records acknowledged, since when it stands still, and the
+    node id of its leader."""
 
     entered: int = 0
     done: int = 0
     stands_since: float | None = None
-    leader: str = ""
+    leader: int = -1
 
 
 _decode = msgspec.json.Decoder(Statistics).decode
@@ -136,6 +130,7 @@ class LaneWatch:
         self.partitions = partitions
         self.is_ready = False  # whether it has its producer id, and can produce
         self._durable_at = now
+        self._brokers = NONE  # of the last statistics
         self._awaiting = 0  # records that ever entered before their topic was known
         self._lanes: dict[tuple[str, int], _Seen] = {}
         self._samples: deque[tuple[float, dict[tuple[str, int], int]]] = deque()
@@ -152,7 +147,7 @@ class LaneWatch:
     def sample(self, found: Statistics, at: float) -> None:
         """Take the statistics of the time `at`, monotonic seconds."""
         self.is_ready = found.eos is not None and found.eos.idemp_state == "Assigned"
-        brokers = {broker.nodeid: broker for broker in found.brokers.values()}
+        self._brokers = found.brokers
         awaiting, unplaced = 0, False
         gone = set(self._lanes)
         for name, topic in found.topics.items():
@@ -174,8 +169,7 @@ class LaneWatch:
                 elif counts.acked_msgid > seen.done or seen.stands_since is None:
                     seen.stands_since = at
                 seen.done, seen.entered = counts.acked_msgid, counts.msgs
-                broker = brokers.get(counts.leader)
-                seen.leader = f"{broker.nodename}, {broker.state}" if broker else ""
+                seen.leader = counts.leader
             if known:
                 self.partitions.learn(name, known)
         placed = not unplaced and awaiting == self._awaiting
@@ -210,7 +204,7 @@ class LaneWatch:
     def stalled(self, now: float) -> list[StalledPartition]:
         """The lanes that stand still."""
         return [
-            StalledPartition(topic, number, seen.leader)
+            StalledPartition(topic, number, self._broker(seen))
             for (topic, number), seen in self._lanes.items()
             if seen.stands_since is not None and now - seen.stands_since > STALL_SECONDS
         ]
@@ -218,4 +212,8 @@ class LaneWatch:
     def leader(self, topic: str, number: int) -> str:
         """The broker of a partition's leader, and the state of the connection to it, in words."""
         seen = self._lanes.get((topic, number))
-        return seen.leader if seen else ""
+        return self._broker(seen) if seen else ""
+
+    def _broker(self, seen: _Seen) -> str:
+        broker = states(self._brokers).get(seen.leader)
+        return f"{broker.nodename}, {broker.state}" if broker else ""

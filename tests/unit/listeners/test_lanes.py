@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from listeners.publish.lanes import (
     MOST_SAMPLES,
     STALL_SECONDS,
-    Broker,
     Lane,
     LaneWatch,
     Partition,
@@ -17,6 +17,7 @@ from listeners.publish.lanes import (
     lane_of,
     places,
 )
+from mirror.kafka.broker_states import NONE
 from mirror.kafka.partition import Partitions, partition
 
 
@@ -28,8 +29,8 @@ def sample(awaited: int = 0, awaiting: int = 0, **lanes: tuple[int, int]) -> Sta
     }
     if awaited:
         partitions["-1"] = Partition(-1, msgs=awaited, msgq_cnt=awaiting)
-    brokers = {"one": Broker(1, "one:9092", "UP")}
-    return Statistics(ts=0, topics={"t": Topic(partitions)}, brokers=brokers)
+    brokers = b'{"one:9092/1": {"nodeid": 1, "nodename": "one:9092", "state": "UP"}}'
+    return Statistics(ts=0, topics={"t": Topic(partitions)}, brokers=msgspec.Raw(brokers))
 
 
 def test_durability_is_that_of_the_lane_that_is_furthest_behind() -> None:
@@ -74,7 +75,7 @@ def test_a_topic_that_vanishes_holds_nothing_back() -> None:
     """Its records were given back; its partitions are in no further sample."""
     watch = LaneWatch(0.0, Partitions({}))
     watch.sample(sample(p0=(10, 10), p1=(3, 0)), 1.0)
-    gone = Statistics(ts=0, topics={}, brokers={})
+    gone = Statistics(ts=0, topics={}, brokers=NONE)
     for second in (2.0, 3.0):
         watch.sample(gone, second)
     assert watch.durable_at() == 2.0

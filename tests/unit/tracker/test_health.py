@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from coordinator.tracker.health import Broker, Partition, Statistics, Topic, TrackerHealth
+import msgspec
+
+from coordinator.tracker.health import Partition, Statistics, Topic, TrackerHealth
 
 GROUP = "mirror-default-tracker"
 
 
 def statistics(*up: int, leaders: tuple[int, ...] = (1, 1)) -> Statistics:
     """Brokers that are connected, and who leads the partitions."""
+    brokers = {f"b{n}": {"nodeid": n, "nodename": f"b{n}", "state": "UP"} for n in up}
     return Statistics(
-        brokers={f"b{node}": Broker(node, "UP") for node in up},
+        brokers=msgspec.Raw(msgspec.json.encode(brokers)),
         topics={"t": Topic({str(n): Partition(n, node) for n, node in enumerate(leaders)})},
     )
 
