@@ -93,7 +93,7 @@ def block(found: list[Trial], commit: str) -> str:
         f" Of {sums['events']:,} events {sums['missing']} were missing,"
         f" {sums['invented']} invented, {sums['altered']} altered"
         f" and {sums['disordered']} out of order;"
-        f" {sums['late']} came late, and {sums['window']} were lost while no socket was open."
+        f" {sums['late']} came late, and {sums['window']} were lost while no socket received them."
         f" {sums['unprojected']} were not in the once topic, {sums['twice']} were in it twice,"
         f" and {sums['views']} views were wrong."
         f" Recovery: half within {statistics.median(recoveries):.1f} s,"
