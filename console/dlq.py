@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group(no_args_is_help=False)
 def dlq() -> None:
-    """Frames that could not be read: list, show, retry."""
+    """What could not be read or written: list, show, retry."""
 
 
 @dlq.command("list")

@@ -56,7 +56,7 @@ def channels(as_json: bool) -> None:
     _show({"channels": found}, as_json, channels_text(found))
 
 
-@click.command(short_help="List intervals without cover, and how far they are filled.")
+@click.command(short_help="List intervals that no socket covered, and their progress.")
 @as_json
 def gaps(as_json: bool) -> None:
     """List intervals in which topics were not covered, and their progress.

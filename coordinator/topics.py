@@ -10,7 +10,7 @@ from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC, is_by_socket
 from mirror.settings import Settings
 
-# A topic with two suffixes of one id counts once (docs/protocol.md, "Topics").
+# A topic with two suffixes of one id counts once (docs/protocol.md, "Channels").
 AGENT_TOPIC: Final = "v2.users.{id}?presence&routingStatus"
 
 
