@@ -64,7 +64,8 @@ def tail(
     mirror tail --agents --agent 'Ada*' --type presence
 
     An event is shown if all filters match. If no mirrored queue or agent matches, a message says
-    so, and `tail` waits: one may be made later. Times are UTC, with a date unless it is today's.
+    so, and `tail` waits: one may be made later. Past events come partition by partition, so their
+    times may jump back. Times are UTC, with a date unless it is today's.
     `~` marks times set by the mirror because Genesys sent none.
     """
     import time
