@@ -65,7 +65,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "disconnect_type": "In the spelling of notifications; null while the leg lives.",
     "wrapup_code": "On wrapup: the code.",
     "occurred_at": "Genesys' time of the transition if the source has one, else received_at. For "
-    "an estimated start, the time at which the first leg was connected, if one was.",
+    "an estimated start, the earliest time of a leg, if one has any.",
     "estimated": "Whether occurred_at is not Genesys' own time of the transition.",
     "received_at": "When this mirror read the frame or answer.",
     "origin": "snapshot: a state that was read, not a transition that was seen.",
@@ -101,7 +101,7 @@ LEG_DESCRIPTIONS: Final[dict[str, str]] = {
     "communication_id": "Names the leg together with participant_id. Null if Genesys gives none.",
     "media_type": "The medium.",
     "queue_id": DESCRIPTIONS["queue_id"],
-    "state": "In Genesys' words. Null if only after-call work of the leg was seen.",
+    "state": "In Genesys' words.",
     "held": "Whether it is on hold.",
     "since": "Since when it is in this state: held, parked, ended, connected, alerting.",
     "answered_at": "When it was answered, for the first time.",

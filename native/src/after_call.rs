@@ -268,8 +268,10 @@ fn codes<'a>(
     }
     // One that came back, or that is later than what was told only now, has been told before.
     if (returned || last.is_some()) && last != codes.last() {
+        let last = codes.last();
         told.push(Transition {
-            code: codes.last().cloned(),
+            at: coded_at.filter(|_| last.is_some_and(|last| **last == *code)),
+            code: last.cloned(),
             ..Transition::reading(at, Kind::Wrapup, view.state)
         });
     }

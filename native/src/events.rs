@@ -257,7 +257,8 @@ fn of_leg(
     text!(out, "conversation_id", frame.id);
     text!(out, "participant_id", who);
     text!(out, "media_type", words::MEDIA[leg.medium as usize]);
-    maybe!(out, "communication_id", communication.id);
+    let communication_id = communication.id.filter(|id| !id.is_empty());
+    maybe!(out, "communication_id", communication_id);
     maybe!(out, "purpose", participant.purpose);
     maybe!(out, "agent_id", agent_id);
     maybe!(out, "queue_id", queue_id);

@@ -264,10 +264,29 @@ fn tell_legs<'a>(
         }
         let leg = &mut conversation.legs[view.leg];
         if is_transferred(leg, view) {
-            tell(told, leg, at, Kind::Transfer, view.ended_at, view.state);
+            tell_transfer(told, leg, at, view);
         }
     }
     late
+}
+
+/// Tells a transfer, right after the `disconnect` of its leg where this reading tells that.
+fn tell_transfer<'a>(
+    told: &mut Vec<Transition<'a>>,
+    leg: &mut Leg,
+    at: usize,
+    view: &View<'_, 'a>,
+) {
+    let before = told.len();
+    tell(told, leg, at, Kind::Transfer, view.ended_at, view.state);
+    let is_end = |one: &Transition<'_>| {
+        one.kind == Kind::Disconnect && matches!(one.of, Whose::Leg(of) if of == at)
+    };
+    if let Some(place) = told.iter().position(is_end) {
+        if told.len() > before {
+            told[place + 1..].rotate_right(1);
+        }
+    }
 }
 
 /// What a frame in time does not show counts; it ends all doubt.
@@ -463,7 +482,7 @@ fn is_transferred(leg: &Leg, view: &View<'_, '_>) -> bool {
         .is_some_and(|kind| kind.starts_with("transfer") && kind != "transfer.conference")
 }
 
-/// `start`, estimated at the earliest of the legs.
+/// `start`, estimated at the earliest time of a leg.
 fn start<'a>(id: &str, views: &[View<'_, 'a>]) -> Transition<'a> {
     Transition {
         of: Whose::Conversation(ids::of(&[id, "start"])),
@@ -471,7 +490,18 @@ fn start<'a>(id: &str, views: &[View<'_, 'a>]) -> Transition<'a> {
         ..Transition::new(
             0,
             Kind::Start,
-            views.iter().filter_map(|view| view.connected).min(),
+            views
+                .iter()
+                .flat_map(|view| {
+                    [
+                        view.connected,
+                        view.ended_at,
+                        view.held_since,
+                        view.parked_at,
+                    ]
+                })
+                .flatten()
+                .min(),
             "active",
         )
     }

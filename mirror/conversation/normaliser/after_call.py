@@ -229,7 +229,10 @@ def _codes(view: View, code: str, coded_at: str, told: list[Transition]) -> None
             last = known
     # A code that came back, or that is later than the ones just reported, was reported before.
     if (returned or last is not None) and last != codes[-1]:
-        told.append(Transition(view, "wrapup", None, view.state, code=codes[-1], snapshot=True))
+        at = coded_at if codes[-1] == code else ""
+        told.append(
+            Transition(view, "wrapup", at or None, view.state, code=codes[-1], snapshot=True)
+        )
 
 
 def _take(view: View, code: str, coded_at: str) -> bool:

@@ -94,7 +94,7 @@ def _of_leg(
         conversation_id=conversation.id,
         participant_id=key.participant_id,
         media_type=leg.medium,
-        communication_id=communication.id,
+        communication_id=communication.id or None,
         purpose=purpose,
         agent_id=(participant.user_id or None) if purpose != VOICEMAIL else None,
         queue_id=(

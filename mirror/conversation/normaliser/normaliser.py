@@ -67,11 +67,15 @@ _PLACEHOLDER_BODY: Final = b'{"id":"=","participants":[]}'
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a frame is a dead letter: the failed stage and the error. No content of the frame."""
+    """Why a frame is a dead letter: the failed stage and the error. No content of the frame.
+
+    `hides_legs`: the frame may show more legs than could be read.
+    """
 
     stage: Stage
     error: str
     message: str
+    hides_legs: bool = False
 
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -297,6 +301,8 @@ class Normaliser:
         if source.origin == "live" and _has_many_legs(shown):
             return Reading("conversation", source.topic, problem=_MANY_LEGS)
         partial = problem is not None
+        if problem is not None and problem.hides_legs and body.end_time is None:
+            complete = False
         reading = self._read(conversation, body, shown, source, partial, complete)
         reading.problem = problem or reading.problem
         return reading
@@ -389,8 +395,9 @@ def _salvage(raw: bytes, kind: type[T], error: Exception) -> tuple[T, Problem] |
     except (ValueError, RecursionError) as unreadable:
         # If both decoders fail, the first one names the byte.
         return _unreadable(unreadable if isinstance(unreadable, UnicodeDecodeError) else error)
-    paths = ", ".join(faults) or "a field that is not read"
-    return value, Problem("schema", type(error).__name__, f"unexpected value at {paths}")
+    paths = ", ".join(faults.paths) or "a field that is not read"
+    message = f"unexpected value at {paths}"
+    return value, Problem("schema", type(error).__name__, message, faults.hides_legs)
 
 
 def _unreadable(error: Exception) -> Problem:

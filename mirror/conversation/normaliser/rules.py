@@ -126,8 +126,19 @@ def _tell_legs(
                 parties = parties or _parties(conversation, pieces)
                 if not _hands_over(view.leg, parties, is_of_consultation):
                     continue
-            tell(told, view, "transfer", view.ended_at)
+            _tell_transfer(view, told)
     return late, flawed
+
+
+def _tell_transfer(view: View, told: list[Transition]) -> None:
+    """Report a transfer, right after the `disconnect` of its leg if this reading reports that."""
+    place = next(
+        (n for n, one in enumerate(told, 1) if one.view is view and one.event_type == "disconnect"),
+        len(told),
+    )
+    after, told[place:] = told[place:], []
+    tell(told, view, "transfer", view.ended_at)
+    told += after
 
 
 def _ask_again(views: Sequence[View]) -> None:
@@ -386,9 +397,15 @@ def _hands_over(leg: Leg, parties: _Parties, is_of_consultation: bool) -> bool:
 
 
 def _start(conversation_id: str, body: Body | CutBody, views: list[View]) -> Transition:
-    """`start`, at the conversation's own time (REST) or estimated as its earliest leg's."""
+    """`start`, at the conversation's own time (REST) or estimated as the earliest time of a leg."""
     began = instant(body.start_time)
-    earliest = min((view.connected for view in views if view.connected), default=None)
+    times = (
+        time
+        for view in views
+        for time in (view.connected, view.ended_at, view.held_since, view.parked_at)
+        if time
+    )
+    earliest = min(times, default=None)
     return Transition(
         None,
         "start",

@@ -24,11 +24,15 @@ MAX_FAULTS: Final = 5  # paths to report; more would not help a reader
 MAX_MISFITS: Final = 10_000
 
 
-class _Faults:
-    """The paths of the first values that do not fit."""
+class Faults:
+    """The paths of the first values that do not fit.
+
+    `hides_legs`: one of them is a list, or an element of one, so a leg may be lost.
+    """
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.hides_legs = False
         self._misfits = 0
 
     def add(self, path: str) -> None:
@@ -40,8 +44,8 @@ class _Faults:
             self.paths.append(path)
 
 
-def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
-    """The frame in `raw` as `kind` without the values that do not fit, and those values' paths.
+def salvage(raw: bytes, kind: type[T]) -> tuple[T, Faults]:
+    """The frame in `raw` as `kind` without the values that do not fit, and those values.
 
     Raises `ValueError` if `raw` is not JSON (`UnicodeDecodeError` if it is not UTF-8) or if more
     than `MAX_MISFITS` values do not fit, `RecursionError` if it is nested too deeply, and
@@ -52,9 +56,9 @@ def salvage(raw: bytes, kind: type[T]) -> tuple[T, list[str]]:
     )
     if not isinstance(document, dict):
         raise msgspec.ValidationError("Expected `object`")
-    faults = _Faults()
+    faults = Faults()
     value: T = _struct(document, kind, "$", faults)
-    return value, faults.paths
+    return value, faults
 
 
 def _number(digits: str) -> int:
@@ -66,7 +70,7 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _struct(document: dict[str, Any], kind: type[T], path: str, faults: _Faults) -> T:
+def _struct(document: dict[str, Any], kind: type[T], path: str, faults: Faults) -> T:
     values: dict[str, Any] = {}
     for name, encoded, hint in _fields(kind):
         if encoded not in document:
@@ -84,7 +88,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str, Any]]:
     return [(f.name, f.encode_name, hints[f.name]) for f in msgspec.structs.fields(kind)]
 
 
-def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any]:
+def _value(value: Any, kind: Any, path: str, faults: Faults) -> tuple[bool, Any]:
     """Whether (a part of) `value` fits `kind`, and that part."""
     if value is None:
         return True, None
@@ -96,7 +100,8 @@ def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any
         return True, repaired
     if get_origin(inner) is list and isinstance(value, list):
         (element,) = get_args(inner)
-        parts = (_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value))
+        parts = [_value(v, element, f"{path}[{i}]", faults) for i, v in enumerate(value)]
+        faults.hides_legs = faults.hides_legs or not all(fits for fits, _ in parts)
         return True, [part for fits, part in parts if fits and part is not None]
     if get_origin(inner) is dict and isinstance(value, dict):
         element = get_args(inner)[1]
@@ -106,6 +111,7 @@ def _value(value: Any, kind: Any, path: str, faults: _Faults) -> tuple[bool, Any
         return True, _struct(value, inner, path, faults)
     if not isinstance(inner, type) or type(value) is not inner:
         faults.add(path)
+        faults.hides_legs = faults.hides_legs or get_origin(inner) is list
         return False, None
     if isinstance(value, str) and (repaired := _text(value)) != value:
         faults.add(path)

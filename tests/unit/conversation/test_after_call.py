@@ -31,6 +31,8 @@ def test_each_saved_code_is_told_and_the_latest_counts(dated: bool) -> None:
         ("B", "live"),
         ("A", "snapshot"),
     ]
+    times = [at(6_000), at(7_000), at(8_000)]
+    assert [event.occurred_at for event in told if not event.estimated] == (times if dated else [])
     assert folded(events).legs["p-1 comm-1"].wrapup_code == "A"
 
 

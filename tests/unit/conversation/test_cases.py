@@ -169,7 +169,7 @@ def test_after_call_work_and_code_are_of_each_communication() -> None:
         legs[event.communication_id].append(event)
     first, second = legs.values()
     for leg, queue, code in ((first, "000000a1", "code-A"), (second, "000000a2", "code-B")):
-        afterwards = ["disconnect", "acw", "transfer", "acw_end", "wrapup"]
+        afterwards = ["disconnect", "transfer", "acw", "acw_end", "wrapup"]
         assert types(leg)[-5:] == afterwards
         assert {(e.queue_id or "")[:8] for e in leg} == {queue}
         assert only(leg, "wrapup").wrapup_code == code

@@ -82,6 +82,21 @@ def test_a_field_of_the_wrong_type_leaves_the_rest() -> None:
     assert "$.eventBody.participants[0].calls[0].connectedTime" in reading.problem.message
 
 
+@pytest.mark.parametrize("lost", ["leg", {"id": "p-2", "calls": ["leg"]}, {"calls": "leg"}])
+def test_a_leg_that_could_not_be_read_may_live(lost: object) -> None:
+    """So nothing says that the conversation is over, until REST or the next frame says so."""
+    over = participant(leg("disconnected", connectedTime=at(1), disconnectedTime=at(2)))
+    body = {"id": "c-1", "participants": [over, lost]}
+    normaliser = Normaliser()
+    reading = normaliser.frame(frame(body), at(3), 3.0)
+    assert types(reading.events) == ["start", "answer", "disconnect"]
+    assert reading.problem is not None
+    rest = msgspec.json.encode({**body, "endTime": at(2)})
+    assert types(normaliser.conversation(rest, at(4), 4.0).events) == ["end"]
+    reading = Normaliser().frame(frame(conversation({**over, "wrapup": "A"})), at(3), 3.0)
+    assert types(reading.events)[-1] == "end"
+
+
 def test_a_partial_reading_releases_no_hold() -> None:
     """A `held` that could not be read is not `false`."""
     normaliser = Normaliser()

@@ -193,7 +193,7 @@ def test_odd_agent_frames_raise_nothing(body: dict[str, Any]) -> None:
     assert (reading.problem is not None) == any(isinstance(v, int | str) for v in body.values())
 
 
-AFTERWARDS = ("disconnect", "acw", "acw_end", "wrapup", "transfer", "end")
+AFTERWARDS = ("disconnect", "transfer", "acw", "acw_end", "wrapup", "end")
 WRAPUP = {"code": "w-1", "endTime": at(9_500)}
 PERSON: dict[str, Any] = {
     "name": "Jo Secret",

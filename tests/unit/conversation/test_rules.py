@@ -37,6 +37,18 @@ def test_a_leg_that_is_new_enters_with_its_whole_history() -> None:
     assert [e.estimated for e in events[:4]] == [True, False, False, False]
 
 
+def test_a_conversation_starts_with_the_earliest_time_of_a_leg() -> None:
+    """Also if that leg was never connected: the start does not come after the end."""
+    missed = leg("terminated", disconnectedTime=at(500), disconnectType="uncallable")
+    start = only(Reader().frame(participant(missed)), "start")
+    assert (start.occurred_at, start.estimated) == (at(500), True)
+    events = Reader().frame(participant(CONNECTED), participant(missed, participant_id="p-2"))
+    assert only(events, "start").occurred_at == at(500)
+    for keys in ({"held": True, "startHoldTime": at(700)}, {"parkTime": at(700)}):
+        shown = participant(leg("parked" if "parkTime" in keys else "connected", **keys))
+        assert only(Reader().frame(shown), "start").occurred_at == at(700)
+
+
 def test_an_end_is_told_once_whether_disconnected_or_terminated() -> None:
     """`disconnected` and then `terminated` is one disconnect, in the words of the first."""
     reader = Reader()
@@ -53,6 +65,18 @@ def test_a_disconnect_type_that_changes_tells_the_transfer_once() -> None:
     assert types(first) == ["disconnect", "transfer", "end"]
     assert reader.frame(participant({**ENDED, "disconnectType": "peer"})) == []
     assert reader.frame(participant({**ENDED, "disconnectType": "transfer"})) == []
+
+
+def test_a_transfer_stands_beside_its_disconnect() -> None:
+    """After-call work and the ends of other legs, which the same frame tells, come after both."""
+    reader = Reader()
+    reader.frame(participant(CONNECTED), participant(CONNECTED, participant_id="p-2"))
+    work = {"state": "complete", "startTime": at(9_000), "endTime": at(9_500)}
+    left = {**ENDED, "disconnectType": "transfer", "afterCallWork": work}
+    events = reader.frame(participant(left), participant(left, participant_id="p-2"))
+    once = ["disconnect", "transfer", "acw", "acw_end"]
+    assert types(events) == [*once, *once, "end"]
+    assert [event.participant_id for event in events] == ["p-1"] * 4 + ["p-2"] * 4 + [None]
 
 
 def test_a_transfer_that_shows_later_is_told_then() -> None:
@@ -449,6 +473,14 @@ def test_absent_null_and_empty_are_read_as_nothing() -> None:
     events = reader.frame(shown)
     assert types(events) == ["start"]
     assert reader.frame(participant({"state": None, "held": None, "wrapup": None})) == []
+
+
+def test_an_empty_communication_id_is_none() -> None:
+    """The medium names the leg then, as without an id."""
+    named, bare = ({**CONNECTED, "id": ""}, {**CONNECTED, "id": None})
+    first, second = (only(Reader().frame(participant(one)), "answer") for one in (named, bare))
+    assert first.communication_id is None
+    assert first.event_id == second.event_id
 
 
 def test_unknown_words_pass_through() -> None:
