@@ -82,6 +82,8 @@ def test_help_is_there_at_once() -> None:
     [
         (["foo"], {}, 2, "No such command"),
         (["status", "--loud"], {}, 2, "--loud"),
+        (["backfill", "--since", "1h", "--until", "2h"], {}, 2, "the interval is empty"),
+        (["sandbox"], {"MIRROR_REPLICAS": "x"}, 2, "MIRROR_REPLICAS is 'x'"),
         (["sandbox", "--seconds", "5"], {}, 2, "--seconds needs --demo"),
         (["dlq"], {}, 2, "Missing command"),
         (["up"], {}, 2, "GENESYS_CLIENT_ID is not set"),
