@@ -84,6 +84,8 @@ def test_help_is_there_at_once() -> None:
         (["status", "--loud"], {}, 2, "--loud"),
         (["backfill", "--since", "1h", "--until", "2h"], {}, 2, "the interval is empty"),
         (["sandbox"], {"MIRROR_REPLICAS": "x"}, 2, "MIRROR_REPLICAS is 'x'"),
+        (["doctor"], {"KAFKA_CONF_LINGER_MS": "abc"}, 2, "KAFKA_CONF_LINGER_MS is 'abc'"),
+        (["doctor", "--settings"], {"HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY holds"),
         (["sandbox", "--seconds", "5"], {}, 2, "--seconds needs --demo"),
         (["dlq"], {}, 2, "Missing command"),
         (["up"], {}, 2, "GENESYS_CLIENT_ID is not set"),
