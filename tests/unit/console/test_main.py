@@ -83,6 +83,7 @@ def test_help_is_there_at_once() -> None:
         (["foo"], {}, 2, "No such command"),
         (["status", "--loud"], {}, 2, "--loud"),
         (["backfill", "--since", "1h", "--until", "2h"], {}, 2, "the interval is empty"),
+        (["conversations", "5b91", "--since", "soon"], {}, 2, "or an age such as 2h or 7d"),
         (["sandbox"], {"MIRROR_REPLICAS": "x"}, 2, "MIRROR_REPLICAS is 'x'"),
         (["doctor"], {"KAFKA_CONF_LINGER_MS": "abc"}, 2, "KAFKA_CONF_LINGER_MS is 'abc'"),
         (["doctor", "--settings"], {"HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY holds"),
