@@ -344,9 +344,9 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
 
 
 def _not_taken(key: str, value: str, told: str) -> str:
-    form = "the properties of librdkafka, dots as underscores"
-    if "No such" not in told:
-        form = f"what librdkafka documents for {key}"
+    form = f"what librdkafka documents for {key}"
+    if "No such configuration property" in told:
+        form = "the properties of librdkafka, dots as underscores"
     return f"{_held(key, value)} is not taken: {told}; it takes {form}"
 
 
