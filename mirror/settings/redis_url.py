@@ -46,9 +46,11 @@ def _checked(text: str) -> str:
         raise ValueError(expected) from None
     if parts.scheme not in {"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"}:
         raise ValueError(expected)
+    if not text.startswith(f"{parts.scheme}://"):  # redis-py takes no capitals
+        raise ValueError(expected)
     if parts.scheme == "unix":
         # Of unix://run/redis.sock the client would take /redis.sock.
-        if not parts.path.startswith("/") or parts.netloc.rpartition("@")[2]:
+        if not parts.path or parts.netloc.rpartition("@")[2]:
             raise ValueError(expected)
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)

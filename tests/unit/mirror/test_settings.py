@@ -66,6 +66,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("GENESYS_API_URL", "https://gateway/genesys?tenant=1", "a base URL"),
         ("GENESYS_LOGIN_URL", "https://gateway/#/login", "a base URL"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "host:port"),
+        ("KAFKA_CONF_BOOTSTRAP_SERVERS", "broker", "host:port"),
+        ("KAFKA_CONF_SECURITY_PROTOCOL", "tls", "one of plaintext, ssl"),
         ("MIRROR_TOPIC", "with space", "a Kafka topic name"),
         ("MIRROR_LEASE", "1000000000000d", "at most 3650d"),
         ("MIRROR_ZOMBIE_AFTER", "4h,6h", "each duration once"),
@@ -258,7 +260,8 @@ def test_no_secret_is_described_or_printed() -> None:
         "redis://cache:port/0",
         "redis://cache:6379/0/1",
         "unix://run/redis.sock",
-        "unix:run/redis.sock",
+        "unix:/run/redis.sock",
+        "REDIS://cache:6379/0",
         "redis+sentinel://a:1,b:x/mymaster/0",
     ],
 )
