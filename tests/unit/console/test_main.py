@@ -5,9 +5,11 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from listeners.receive.native_reader import MODULE
 from tests.unit.console.environ import ENVIRON
 
 ENVIRON["MIRROR_STARTUP_TIMEOUT"] = "1s"
@@ -127,6 +129,14 @@ def test_a_failure_is_one_line_and_a_code(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert words in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_up_refuses_a_native_reader_that_is_required_and_missing(tmp_path: Path) -> None:
+    """As its listeners would."""
+    (tmp_path / f"{MODULE}.py").write_text("raise ImportError('none here')\n")
+    result = _mirror("up", **NO_PAGE, MIRROR_NATIVE="require", PYTHONPATH=str(tmp_path))
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "MIRROR_NATIVE is require" in result.stderr
 
 
 def test_settings_in_force_are_printed() -> None:
