@@ -52,6 +52,8 @@ def backfill(
     now_ms = round(time.time() * 1000)
     since_ms = epoch_ms("--since", since, now_ms)
     until_ms = epoch_ms("--until", until, now_ms) if until else now_ms
+    if since_ms >= until_ms:
+        raise click.UsageError("the interval is empty: --since takes a time before --until.")
     with redis_of_settings() as (client, keys, settings):
         queues = find_ids(client, keys, "queues", "--queue", queues)
         users = find_ids(client, keys, "users", "--user", users)

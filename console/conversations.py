@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 READ_SECONDS: Final = 30.0
 # A record may be a little older than the start of its conversation: clocks differ.
 MARGIN_MS: Final = 60_000
-LOOK_BACK: Final = "1d"
+LOOK_BACK_MS: Final = 24 * 3_600_000
 
 
 @click.command(short_help="List active conversations, or show one, leg by leg.")
@@ -30,7 +30,7 @@ LOOK_BACK: Final = "1d"
     "--since",
     metavar="T",
     help="How far back to look for ID: an age, or RFC 3339 (UTC). "
-    f"[default: its start if it is active, else {LOOK_BACK}]",
+    "[default: its start if it is active, else 1d]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(
@@ -50,13 +50,18 @@ def conversations(
     In JSON, times are RFC 3339 as in events. `verification_due_at` is when a janitor will verify
     the conversation, null if it has ended. `more` says whether the list was cut at --limit.
     """
+    import time
+
     from console.context import redis_of_settings
     from console.conversation_views import conversations_text, document
+    from console.moments import epoch_ms
     from console.names import Called, find_ids, is_whole_id
     from console.render import echo, echo_json, say
     from mirror.fleet.names import Names
     from mirror.fleet.tracked import find_active, list_conversations, show_conversation
 
+    now_ms = round(time.time() * 1000)
+    since_ms = None if since is None else epoch_ms("--since", since, now_ms)
     with redis_of_settings() as (client, keys, settings):
         called = Called(Names(client, keys))
         if conversation_id is None:
@@ -69,7 +74,7 @@ def conversations(
             matches = [] if whole else find_active(client, keys, conversation_id, limit + 1)
             if len(matches) < 2:
                 found_id = matches[0] if matches else conversation_id
-                _show_one(client, keys, settings, found_id, since, called, as_json)
+                _show_one(client, keys, settings, found_id, since_ms, called, as_json)
                 return
             shown = (show_conversation(client, keys, match) for match in matches)
             found = [view for view in shown if view is not None]
@@ -89,7 +94,7 @@ def _show_one(
     keys: Keys,
     settings: Settings,
     conversation_id: str,
-    since: str | None,
+    since_ms: int | None,
     called: Called,
     as_json: bool,
 ) -> None:
@@ -101,7 +106,6 @@ def _show_one(
     import time
 
     from console.conversation_views import course_document, course_text, tracked_course
-    from console.moments import epoch_ms
     from console.names import is_whole_id
     from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable, MirrorError
@@ -118,12 +122,8 @@ def _show_one(
             f"no active conversation begins with {conversation_id}. For an ended one, give the "
             f"whole id, or find it by `mirror tail --conversation {conversation_id} --since 2h`"
         )
-    if since is not None:
-        since_ms = epoch_ms("--since", since, now_ms)
-    elif view is not None:
-        since_ms = view.since_ms - MARGIN_MS
-    else:
-        since_ms = epoch_ms("--since", LOOK_BACK, now_ms)
+    if since_ms is None:
+        since_ms = now_ms - LOOK_BACK_MS if view is None else view.since_ms - MARGIN_MS
     problem: KafkaUnavailable | None = None
     found: Course | None = None
     try:

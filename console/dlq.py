@@ -101,7 +101,7 @@ def show(letter: str) -> None:
 
 @dlq.command()
 @click.argument("letters", nargs=-1, required=True)
-def retry(letters: tuple[str, ...]) -> int:
+def retry(letters: tuple[str, ...]) -> None:
     """Parse LETTERS again with this version and produce the resulting events.
 
     Event ids stay the same, so retrying twice does no harm. The letters stay where they are. Masked
@@ -112,7 +112,7 @@ def retry(letters: tuple[str, ...]) -> int:
     from console.context import redis_of_settings, settings_of_environment
     from console.render import echo, joined
     from janitor.producer import AckedProducer
-    from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.base.errors import MirrorError
     from mirror.base.units import counted
     from mirror.conversation.masking import MASK
     from mirror.conversation.normaliser import Normaliser, Personal
@@ -159,7 +159,11 @@ def retry(letters: tuple[str, ...]) -> int:
                 said += f", still wrong: {reading.problem.message}"
             echo(joined(": ", (letter, said)))
     producer.close()
-    return EXIT_FAILED if failed else EXIT_DONE
+    if failed:
+        raise MirrorError(
+            f"{failed} of {counted(len(letters), 'letter')} brought no event: `mirror dlq show "
+            "LETTER` has its bytes and the reason"
+        )
 
 
 def _produce(producer: AckedProducer, letter: DeadLetter) -> str:

@@ -22,9 +22,13 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     from console.context import warn_of_unread
     from console.render import echo, echo_json, filled, joined, say, styled
     from mirror.checks import examine
+    from mirror.genesys.proxy import check_proxy
+    from mirror.kafka.config import check_properties
     from mirror.settings import describe, load
 
     settings = load()
+    check_properties(settings, "doctor", transactional=settings.has_projectors)
+    check_proxy(os.environ)
     if only_settings:
         warn_of_unread(settings)
         in_force = describe(settings.environment)

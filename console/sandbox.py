@@ -28,6 +28,7 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
 
     Everything runs on loopback under one supervisord. Ctrl-C stops all of it.
     """
+    from console.context import settings_of_environment
     from console.render import say
     from harness.embedded import Scene
     from harness.sandbox import Sandbox
@@ -35,6 +36,7 @@ def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, spee
 
     if seconds is not None and not demo:
         raise click.UsageError("--seconds needs --demo.")
+    settings_of_environment()
     say("Starting Redis, a broker, the simulator and the mirror …")
     made = Sandbox(Scene(rate=rate, speed=speed, autostart=not demo), listeners)
     for line in made.services.taken:

@@ -92,6 +92,7 @@ def refuse_second(run_dir: Path) -> None:
 
 def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise the `SettingsError` that would end one of the processes."""
+    from listeners.receive import native_reader
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
     from mirror.kafka.config import check_properties
@@ -110,6 +111,8 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     check_properties(settings, "up", transactional=bool(counts["projector"]))
     if settings.registry is not None:
         registry.open_registry(settings).close()
+    if counts["listener"]:
+        native_reader.load(settings.native)
     if counts["dashboard"]:
         _check_dashboard(settings)
     check_machine(settings, environ)

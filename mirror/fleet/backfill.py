@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
-from mirror.base.errors import MirrorError, RedisUnavailable, SettingsError
+from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import BY_HAND, READINGS, Gap, GapState, decode, file_gap, new_id
 from mirror.fleet.topics import read_shards
@@ -54,11 +54,8 @@ def file_backfill(
     """File gaps for an interval (epoch milliseconds) and return them.
 
     For these queues and users; without any, for all topics of the mirror, one gap per shard. Raises
-    `SettingsError` for an empty interval, `MirrorError` if there are no shards yet, and
-    `RedisUnavailable`.
+    `MirrorError` if there are no shards yet, and `RedisUnavailable`.
     """
-    if since_ms >= until_ms:
-        raise SettingsError("the interval is empty: --since takes a time before --until")
     topics = tuple(
         [QUEUE_TOPIC.format(id=queue) for queue in queues]
         + [USER_TOPIC.format(id=user) for user in users]

@@ -54,6 +54,11 @@ def proxy_for(host: str, port: int, environ: Mapping[str, str]) -> Proxy | None:
     return _parsed(url)
 
 
+def check_proxy(environ: Mapping[str, str]) -> None:
+    """Raise the `SettingsError` of `HTTPS_PROXY`, whatever `NO_PROXY` is."""
+    proxy_for("api.invalid", 443, {**environ, "NO_PROXY": "", "no_proxy": ""})
+
+
 def bracketed(host: str) -> str:
     """The host as written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -22,7 +22,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from mirror.base.printable import printable
-from mirror.genesys.proxy import Proxy, bracketed, proxy_for
+from mirror.genesys.proxy import Proxy, bracketed, check_proxy, proxy_for
 
 MAX_HEAD_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
@@ -245,7 +245,7 @@ def pool_manager(size: int) -> urllib3.PoolManager:
 
     Raises `SettingsError` if `HTTPS_PROXY` does not parse.
     """
-    proxy_for("api.invalid", 443, {**os.environ, "NO_PROXY": "", "no_proxy": ""})
+    check_proxy(os.environ)
     pool = urllib3.PoolManager(num_pools=4, maxsize=size, retries=False)
     pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
     return pool

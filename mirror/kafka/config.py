@@ -330,16 +330,24 @@ def _wrong(kind: Callable[..., Any], config: Mapping[str, Any], reason: str) -> 
     }
     for key, value in candidates.items():
         if _refusal(kind, {**needed, key: value}) == reason:
-            hint = "; it takes the properties of librdkafka, dots as underscores"
-            return f"{_held(key, value)} is not taken: {told}{hint if 'No such' in reason else ''}"
+            if len(named) == 1:  # perhaps by librdkafka's other name for it
+                told = told.replace(_variable(named.pop()), _variable(key))
+            return _not_taken(key, value, told)
     if ("must be set" in reason or "mandatory" in reason) and not named & OWN_PROPERTIES:
         for key in sorted(named - config.keys()):
             return f"{_variable(key)} is not set: {told}"
     for key, value in candidates.items():
         others = {name: other for name, other in config.items() if name != key}
         if _refusal(kind, others) not in {reason, None}:
-            return f"{_held(key, value)} is not taken: {told}"
+            return _not_taken(key, value, told)
     return f"KAFKA_CONF_* or another KAFKA_* setting is wrong: {told}"
+
+
+def _not_taken(key: str, value: str, told: str) -> str:
+    form = f"what librdkafka documents for {key}"
+    if "No such configuration property" in told:
+        form = "the properties of librdkafka, dots as underscores"
+    return f"{_held(key, value)} is not taken: {told}; it takes {form}"
 
 
 def _refusal(kind: Callable[..., Any], config: dict[str, Any]) -> str | None:

@@ -281,7 +281,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, MasterNotFoundError):
-        return "no Sentinel knows a master of that service"
+        return "no Sentinel that answers knows a master of that service"
     cause = error.__context__ or error.__cause__
     if isinstance(error, redis.TimeoutError):
         return f"no answer within {TIMEOUT_SECONDS:g} s"

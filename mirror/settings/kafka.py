@@ -57,6 +57,8 @@ _PLAIN: Final = (
     ("KAFKA_CLIENT_CERT", "ssl.certificate.pem", pem("CERTIFICATE")),
     ("KAFKA_CLIENT_CERT_KEY", "ssl.key.pem", pem("PRIVATE KEY")),
 )
+_PARSERS: Final = {key: parser for _, key, parser in _PLAIN} | {"bootstrap.servers": servers}
+_UPPER: Final = frozenset({"security.protocol", "sasl.mechanism"})
 # librdkafka's property → its variable, where that is none of `KAFKA_CONF_*`.
 VARIABLES: Final = {key: name for name, key, _ in _PLAIN} | {
     "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS"
@@ -77,16 +79,16 @@ def read_kafka(reader: SettingsReader) -> KafkaSettings:
     for name, key, parser in _PLAIN:
         if reader.text(name):
             value = reader.parse(name, "", parser)
-            properties[key] = (
-                value.upper() if key in {"security.protocol", "sasl.mechanism"} else value
-            )
+            properties[key] = value.upper() if key in _UPPER else value
     if from_heroku and "ssl.ca.pem" in properties:
         # Heroku's brokers present certificates without host names, of a CA that serves only this
         # cluster. So trust rests on the CA alone.
         properties["ssl.endpoint.identification.algorithm"] = "none"
     for name in sorted(set(_conf_names(reader.environ))):
-        if value := reader.text(name):
-            properties[_property(name)] = value
+        if reader.text(name):
+            key = _property(name)
+            value = reader.parse(name, "", _PARSERS.get(key, str))
+            properties[key] = value.upper() if key in _UPPER else value
     _protect(reader, properties)
     return KafkaSettings(
         properties=properties, prefix=reader.parse("KAFKA_PREFIX", "", topic_prefix)

@@ -46,12 +46,15 @@ def _checked(text: str) -> str:
         raise ValueError(expected) from None
     if parts.scheme not in {"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"}:
         raise ValueError(expected)
+    if not text.startswith(f"{parts.scheme}://"):  # redis-py takes no capitals
+        raise ValueError(expected)
     if parts.scheme == "unix":
-        if not parts.path:
+        # Of unix://run/redis.sock the client would take /redis.sock.
+        if not parts.path or parts.netloc.rpartition("@")[2]:
             raise ValueError(expected)
     elif not parts.netloc.rpartition("@")[2]:
         raise ValueError(expected)
-    db = parts.path.rpartition("/")[2] if parts.scheme in {"redis", "rediss"} else ""
+    db = parts.path.strip("/") if parts.scheme in {"redis", "rediss"} else ""
     if db and not db.isdecimal():
         raise ValueError(expected)
     # Messages would show a part of the password that is taken for the host or the path.

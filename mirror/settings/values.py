@@ -96,7 +96,10 @@ def region(text: str) -> str:
 
 
 def base_url(text: str) -> str:
-    """An http(s) base URL without credentials and without a slash at the end; may be empty."""
+    """An http(s) base URL without credentials and without a slash at the end; may be empty.
+
+    Paths are appended to it, so it has no query and no fragment.
+    """
     if not text:
         return ""
     expected = "a base URL such as https://api.mypurecloud.com"
@@ -106,7 +109,8 @@ def base_url(text: str) -> str:
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         raise ValueError(expected) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+    is_base = parts.scheme in {"http", "https"} and not re.search(r"[?#]", text)
+    if not is_base or not parts.hostname or not port_is_valid:
         raise ValueError(expected)
     if parts.username or parts.password:
         raise ValueError(expected + ", without a user name or password")

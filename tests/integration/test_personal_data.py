@@ -367,8 +367,9 @@ def test_dead_letters_are_listed_shown_and_retried(lived: Lived) -> None:
     assert len(after) > len(before)
     repeated = {e.event_id for e in after if e.origin != "snapshot"}
     assert repeated == {e.event_id for e in before if e.origin != "snapshot"}
-    told, _ = lived.mirror.command("dlq", "retry", garbage, expect=1)
+    told, said = lived.mirror.command("dlq", "retry", garbage, expect=1)
     assert b"masked" not in told
+    assert said.startswith("mirror: 1 of 1 letter brought no event: ")
     lived.mirror.command("dlq", "show", "0-999999", expect=1)
 
 

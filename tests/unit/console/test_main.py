@@ -5,9 +5,11 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from listeners.receive.native_reader import MODULE
 from tests.unit.console.environ import ENVIRON
 
 ENVIRON["MIRROR_STARTUP_TIMEOUT"] = "1s"
@@ -82,6 +84,11 @@ def test_help_is_there_at_once() -> None:
     [
         (["foo"], {}, 2, "No such command"),
         (["status", "--loud"], {}, 2, "--loud"),
+        (["backfill", "--since", "1h", "--until", "2h"], {}, 2, "the interval is empty"),
+        (["conversations", "5b91", "--since", "soon"], {}, 2, "or an age such as 2h or 7d"),
+        (["sandbox"], {"MIRROR_REPLICAS": "x"}, 2, "MIRROR_REPLICAS is 'x'"),
+        (["doctor"], {"KAFKA_CONF_LINGER_MS": "abc"}, 2, "KAFKA_CONF_LINGER_MS is 'abc'"),
+        (["doctor", "--settings"], {"HTTPS_PROXY": "socks5://x:1"}, 2, "HTTPS_PROXY holds"),
         (["sandbox", "--seconds", "5"], {}, 2, "--seconds needs --demo"),
         (["dlq"], {}, 2, "Missing command"),
         (["up"], {}, 2, "GENESYS_CLIENT_ID is not set"),
@@ -122,6 +129,14 @@ def test_a_failure_is_one_line_and_a_code(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert words in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_up_refuses_a_native_reader_that_is_required_and_missing(tmp_path: Path) -> None:
+    """As its listeners would."""
+    (tmp_path / f"{MODULE}.py").write_text("raise ImportError('none here')\n")
+    result = _mirror("up", **NO_PAGE, MIRROR_NATIVE="require", PYTHONPATH=str(tmp_path))
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "MIRROR_NATIVE is require" in result.stderr
 
 
 def test_settings_in_force_are_printed() -> None:

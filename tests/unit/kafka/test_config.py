@@ -51,7 +51,15 @@ def test_librdkafka_accepts_what_it_is_told() -> None:
     ("variable", "value", "said"),
     [
         # librdkafka itself calls this one queue.buffering.max.ms.
-        ("KAFKA_CONF_LINGER_MS", "abc", "KAFKA_CONF_LINGER_MS is 'abc', which is not taken: "),
+        (
+            "KAFKA_CONF_LINGER_MS",
+            "abc",
+            (
+                "KAFKA_CONF_LINGER_MS is 'abc', which is not taken: Invalid value for "
+                'configuration property "KAFKA_CONF_LINGER_MS"; it takes what librdkafka '
+                "documents for linger.ms"
+            ),
+        ),
         ("KAFKA_CONF_COMPRESSION_CODEC", "zip", "KAFKA_CONF_COMPRESSION_CODEC is 'zip', which"),
         ("KAFKA_CONF_NO_SUCH_THING", "1", "KAFKA_CONF_NO_SUCH_THING is '1', which is not taken: "),
     ],

@@ -63,7 +63,11 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("MIRROR_METRICS_PORT", "70000", "a whole number from 0 to 65535"),
         ("GENESYS_REGION", "somewhere", "a region domain"),
         ("GENESYS_API_URL", "api.mypurecloud.com", "a base URL"),
+        ("GENESYS_API_URL", "https://gateway/genesys?tenant=1", "a base URL"),
+        ("GENESYS_LOGIN_URL", "https://gateway/#/login", "a base URL"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "host:port"),
+        ("KAFKA_CONF_BOOTSTRAP_SERVERS", "broker", "host:port"),
+        ("KAFKA_CONF_SECURITY_PROTOCOL", "tls", "one of plaintext, ssl"),
         ("MIRROR_TOPIC", "with space", "a Kafka topic name"),
         ("MIRROR_LEASE", "1000000000000d", "at most 3650d"),
         ("MIRROR_ZOMBIE_AFTER", "4h,6h", "each duration once"),
@@ -254,6 +258,10 @@ def test_no_secret_is_described_or_printed() -> None:
         "redis://me:hunter2#x@cache/0",
         "redis://me:hunter2?x@cache/0",
         "redis://cache:port/0",
+        "redis://cache:6379/0/1",
+        "unix://run/redis.sock",
+        "unix:/run/redis.sock",
+        "REDIS://cache:6379/0",
         "redis+sentinel://a:1,b:x/mymaster/0",
     ],
 )
@@ -321,6 +329,8 @@ def test_the_redis_urls_of_the_documentation_are_taken() -> None:
         "rediss://me:s%40crt@cache:6380/0?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k",
         "rediss+sentinel://:pw@a:26379,b/mymaster/0?sentinel_password=x&ssl_check_hostname=false",
         "redis://[::1]:6379/0",
+        "redis://cache:6379/0/",
+        "unix://me:pw@/run/redis.sock",
         "unix:///run/redis.sock?db=2",
     ):
         assert load({"REDIS_URL": url}).redis_url == url

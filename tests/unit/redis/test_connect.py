@@ -6,7 +6,8 @@ import pytest
 import redis
 from redis.sentinel import SentinelConnectionPool
 
-from mirror.redis.connect import TIMEOUT_SECONDS, TRIES, address, connect
+from mirror.base.errors import RedisUnavailable
+from mirror.redis.connect import TIMEOUT_SECONDS, TRIES, address, connect, explained
 from mirror.settings import Settings, load
 
 
@@ -71,3 +72,13 @@ def test_each_sentinel_is_asked_once_in_a_try() -> None:
 def test_the_address_has_no_secret() -> None:
     """What people see of the URL."""
     assert address(settings("redis://me:pw@cache:6380/3")) == "redis://cache:6380/3"
+
+
+def test_sentinels_that_do_not_answer_are_not_said_to_lack_the_service() -> None:
+    """Nothing listens on this port."""
+    with (
+        pytest.raises(RedisUnavailable, match=r"no Sentinel that answers knows a master"),
+        explained(),
+        connect(settings("redis+sentinel://127.0.0.1:1/orders/0")) as client,
+    ):
+        client.ping()
