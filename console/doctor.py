@@ -21,9 +21,11 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
 
     from console.context import warn_of_unread
     from console.render import echo, echo_json, filled, joined, say, styled
+    from mirror.base.errors import EXIT_DONE
     from mirror.checks import examine
     from mirror.genesys.proxy import check_proxy
     from mirror.kafka.config import check_properties
+    from mirror.runtime.command import fail
     from mirror.settings import describe, load
 
     settings = load()
@@ -53,7 +55,12 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
                 echo(filled("  → ", finding.cure))
     if as_json:
         echo_json({"findings": findings})
-    return max(finding.exit_code for finding in findings)
+    problems = [finding for finding in findings if not finding.ok]
+    if not problems:
+        return EXIT_DONE
+    worst = max(problems, key=lambda finding: finding.exit_code)
+    many = f"{len(problems)} problems, the worst: " if len(problems) > 1 else ""
+    return fail(f"{many}{worst.subject}: {worst.detail}; {worst.cure}", worst.exit_code)
 
 
 COMMANDS = (doctor,)

@@ -15,10 +15,13 @@ def status(check: bool, as_json: bool) -> int:
     from console.context import read_status
     from console.views import status_text
     from mirror.base.errors import EXIT_DONE, EXIT_FAILED
+    from mirror.runtime.command import fail
 
     found = read_status()
     _show(found, as_json, status_text(found))
-    return EXIT_FAILED if check and found.health == "down" else EXIT_DONE
+    if not check or found.health != "down":
+        return EXIT_DONE
+    return fail(f"the mirror is down: {'; '.join(found.reasons)}", EXIT_FAILED)
 
 
 @click.command()

@@ -25,8 +25,9 @@ _FILE_PROPERTIES: Final = frozenset(
         "sasl.oauthbearer.assertion.jwt.template.file",
     }
 )
-# The mirror's promises need these properties, so it sets them itself. A variable for one of them is
-# reported as a setting that nothing reads.
+# The mirror's promises need these properties, so it sets them itself. The last two are
+# confluent-kafka's and take no text. A variable for any of them is reported as a setting that
+# nothing reads.
 OWN_PROPERTIES: Final = frozenset(
     {
         "acks",
@@ -37,6 +38,8 @@ OWN_PROPERTIES: Final = frozenset(
         "group.id",
         "partitioner",
         "transactional.id",
+        "default.topic.config",
+        "logger",
     }
 )
 

@@ -70,9 +70,7 @@ class SettingsReader:
         try:
             return parser(value)
         except ValueError as error:
-            is_secret = (
-                name in _SECRET_NAMES or _looks_secret(name) or "@" in value or "-----" in value
-            )
+            is_secret = _is_secret(name) or "@" in value or "-----" in value
             held = "holds a value of another form" if is_secret else f"is {value!r}"
             raise SettingsError(f"{name} {held}: it takes {error}") from None
 
@@ -100,8 +98,10 @@ def _contents(name: str, path: str) -> str:
         reason = "not UTF-8 text"
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
         reason = getattr(error, "strerror", None) or "not a path"
+    # Somebody may have set the secret itself in place of a path.
+    told = "names a file" if _is_secret(name) else f"is {path!r}"
     raise SettingsError(
-        f"{name}_FILE is {path!r}, which cannot be read ({reason}): "
+        f"{name}_FILE {told}, which cannot be read ({reason}): "
         f"it takes the path of a file that holds {name}"
     )
 
@@ -126,7 +126,7 @@ def _masked(name: str, value: str) -> str:
         return scrub(value)
     if name == "GENESYS_CLIENTS":
         return ",".join(f"{part.partition(':')[0].strip()}:***" for part in value.split(","))
-    if name in _SECRET_NAMES or _looks_secret(name):
+    if _is_secret(name):
         return "***"
     if "PRIVATE KEY" in value:
         return "***"
@@ -138,5 +138,5 @@ def _masked(name: str, value: str) -> str:
     )
 
 
-def _looks_secret(name: str) -> bool:
-    return any(word in name for word in _SECRET_WORDS)
+def _is_secret(name: str) -> bool:
+    return name in _SECRET_NAMES or any(word in name for word in _SECRET_WORDS)

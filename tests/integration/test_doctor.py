@@ -136,6 +136,9 @@ def test_the_exit_code_is_that_of_the_worst_line(env: dict[str, str]) -> None:
     assert away.returncode == EXIT_DEPENDENCY
     assert "✗ Redis: " in away.stdout
     assert "  → " in away.stdout
+    (line,) = away.stderr.splitlines()
+    assert line.startswith("mirror: ")
+    assert "the worst: Redis: " in line
     wrong = _doctor(env, environ={"MIRROR_REPLICAS": "many"})
     assert wrong.returncode == EXIT_USAGE
     assert len(wrong.stderr.splitlines()) == 1

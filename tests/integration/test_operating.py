@@ -133,16 +133,18 @@ def test_status_check_ends_with_one_where_the_mirror_is_down(
 ) -> None:
     """Not where it is degraded; without `--check` never."""
     assert run("status")[0] == 0
-    code, out, _ = run("status", "--check")
+    code, out, told = run("status", "--check")
     assert code == 1
     assert "no listener is alive: start `mirror up` or `mirror listener`" in out
+    (line,) = told.splitlines()
+    assert line.startswith("mirror: the mirror is down: no listener is alive")
     beat("x", error="the channel's socket answered 403")
     code, out, _ = run("status", "--check")
     assert code == 1
     assert "the channel's socket answered 403; `mirror doctor` names the cure" in out
     beat("y")
-    code, out, _ = run("status", "--check", "--json")
-    assert code == 0
+    code, out, told = run("status", "--check", "--json")
+    assert (code, told) == (0, "")
     assert '"degraded"' in out
 
 
