@@ -36,8 +36,9 @@ class ListenerHealth:
         registry.register(States(CHANNELS, self._channels))
 
     def health(self) -> Health:
-        """`degraded` for the same reasons as in beats."""
-        return Health.of(self._loop.state.reasons)
+        """`degraded` for the same reasons as in beats, and while channels do not become live."""
+        state = self._loop.state
+        return Health.of((*state.reasons, state.dark) if state.dark else state.reasons)
 
     def hung(self) -> tuple[str, ...]:
         """Not empty while the loop makes no progress: it is busy, stuck or has ended."""

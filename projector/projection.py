@@ -64,9 +64,11 @@ class Partition:
     def due(self, clock_ms: int) -> Iterator[str]:
         """The conversations whose grace is over, earliest end first."""
         for key, ended_ms in self._ended.items():
-            if ended_ms + self.grace_ms > clock_ms:
+            if ended_ms + self.grace_ms <= clock_ms:
+                yield key
+            elif ended_ms <= clock_ms + self.grace_ms:
                 return
-            yield key
+            # Others ended while the clock was far ahead: they do not hold up those behind them.
 
     def _put(self, key: str, kept: bytes | None, ended_ms: int | None) -> None:
         self._ended.pop(key, None)
@@ -130,7 +132,7 @@ class Draft:
         `wall_ms` is wall time if the end of the partition was reached, else None.
         """
         if wall_ms is not None:
-            self.clock_ms = max(self.clock_ms, wall_ms)
+            self.clock_ms = wall_ms  # also back, if it was ahead for a while
         for key, offset in self._changed.items():
             conversation = self._touched[key]
             ended_ms = self.clock_ms if conversation.view.state == "ended" else None

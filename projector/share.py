@@ -278,6 +278,7 @@ class Share:
         partition.following = found.offset
         self._new.discard(number)
         self.ready.add(number)
+        self.ends.discard(number)
         self.read_ms.pop(number, None)
         self._problems.pop(number, None)
         if found.missed:

@@ -24,6 +24,7 @@ clock goes back, so do all times (`coordinator.plan.clock`).
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -296,9 +297,11 @@ def _first_coverage(entry: ShardCoverage, shard_id: str, interval: Interval) -> 
 
 def _gap(shard_id: str, topics: Sequence[str], from_ms: int, to_ms: int, kind: str = "g") -> Gap:
     """A gap whose id is made of its content, so that filing it twice files it once. `kind`: `g`ap,
-    `s`napshot, or a gap of topics that came `b`ack, which may equal a gap of their shard."""
+    `s`napshot, or a gap of topics that came `b`ack, which may equal a gap of their shard. Topics of
+    one shard may have gaps of the same interval, found one after another."""
+    mark = blake2b("/".join((str(from_ms), *topics)).encode(), digest_size=3).hexdigest()
     return Gap(
-        id=f"{to_ms // 1000:x}-{kind}{shard_id}-{from_ms % 0xFFFFFF:06x}",
+        id=f"{to_ms // 1000:x}-{kind}{shard_id}-{mark}",
         shard=shard_id,
         topics=tuple(topics),
         from_ms=from_ms,

@@ -43,6 +43,8 @@ PATIENCE_SECONDS: Final = 15.0
 EXPIRY_PATIENCE_SECONDS: Final = 600.0
 _EXPIRIES: Final = frozenset({"token_expiring", "channel_expiring"})
 LAST_LINGER_SECONDS: Final = 0.5
+# A seat without a live channel for this long is a problem: opening one takes seconds.
+DARK_SECONDS: Final = 60.0
 # Losses that wait to be filed while Redis is away. The oldest stay, because the next comparison may
 # find the newest again.
 MOST_MISSED: Final = 1_000
@@ -54,6 +56,7 @@ class HeldSeat(msgspec.Struct):
     current: Channel
     successor: Channel | None = None
     missing: bool = False  # frames may be missing since the seat last received
+    dark_since: float | None = None  # since when its channel is not live, None while it is
 
 
 class Session:
@@ -128,6 +131,10 @@ class Session:
             if missing != held.missing:
                 held.missing = missing
                 self.interruptions += 1
+            if held.current.phase == "live":
+                held.dark_since = None
+            elif held.dark_since is None:
+                held.dark_since = now
         for channel in self.channels():
             if channel.missed:
                 self.missed = [*self.missed, *channel.missed][:MOST_MISSED]
@@ -177,6 +184,14 @@ class Session:
                     report = serving.report(now, kept_until)
                     reports[report.seat, report.epoch] = report
         return tuple(reports.values())
+
+    def dark(self, now: float) -> list[tuple[float, Channel]]:
+        """The channels that have not been live for long, and for how many seconds."""
+        return [
+            (now - held.dark_since, held.current)
+            for held in self.seats.values()
+            if held.dark_since is not None and now - held.dark_since > DARK_SECONDS
+        ]
 
     # -- steps -----------------------------------------------------------------------------------
 

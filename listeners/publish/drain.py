@@ -245,8 +245,10 @@ class Drain:
         source = line.source
         assert source is not None
         try:
-            (numbered,) = source.head(line.lane, sequence - 1, 1, 1)
-            if not self._reject(numbered.record, error):
+            found = source.head(line.lane, sequence - 1, 1, 1)
+            if not found or found[0].sequence != sequence:
+                return True  # counted as lost while it was in flight: no room
+            if not self._reject(found[0].record, error):
                 return False
             self._store.acknowledge(line.lane, 1)
             self._store.remove(source, {line.lane: [sequence]})

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import Final
@@ -196,8 +197,12 @@ def recall(folder: Path) -> Lost | None:
 
 
 def settle(folder: Path) -> None:
-    """Note that a gap is filed for the loss of this folder."""
-    (folder / LOST).unlink(missing_ok=True)
+    """Note that a gap is filed for the loss of this folder.
+
+    If the disk refuses, the next process files the gap again, which changes nothing.
+    """
+    with suppress(OSError):
+        (folder / LOST).unlink(missing_ok=True)
 
 
 def wall_ms() -> int:

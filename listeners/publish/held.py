@@ -105,7 +105,10 @@ class HeldRecords:
 
 
 class Merged:
-    """A spool and memory merged in sequence: records taken back last may be the oldest."""
+    """A spool and memory merged in sequence: records taken back last may be the oldest.
+
+    Records may move from memory to the disk while they are in flight.
+    """
 
     def __init__(self, spool: Spool, held: HeldRecords) -> None:
         self.spool = spool
@@ -121,6 +124,8 @@ class Merged:
         found: list[Numbered] = []
         ends = []
         for source in (self.spool, self._held):
+            if lane not in source.lanes:  # a disk that cannot be read holds up no other lane
+                continue
             part = source.head(lane, after, most, most_bytes)
             found += part
             if part and len(part) < source.lanes.get(lane, 0):
@@ -133,7 +138,8 @@ class Merged:
         stored = {}
         for lane, sequences in delivered.items():
             held = self._held.forget(sequences)
-            stored[lane] = [sequence for sequence in sequences if sequence not in held]
+            # What had room in neither is counted as lost, although it was in flight.
+            stored[lane] = self.spool.stored(set(sequences) - held)
         if any(stored.values()):
             self.spool.remove(stored)
 

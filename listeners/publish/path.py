@@ -174,8 +174,8 @@ class Path:
 
     def _pause(self, sequence: int, record: Record, lane: Lane) -> bool:
         """Let a record wait for the lane's last stored records; False if it must be stored."""
-        if lane.topic in self._shut:
-            return False
+        if lane.topic in self._shut and not self.pauses.has(lane):
+            return False  # no older record of the lane may be left in memory
         left, now = self._store.waiting.get(lane, 0), self._clock()
         self._is_open = self._is_open and lane.topic != self._recorder.topic
         return self.pauses.take(lane, sequence, record, left, self._keeper.acked_at, now)
@@ -183,6 +183,7 @@ class Path:
     def resume(self, now: float) -> None:
         """Send the paused records of lanes without older ones; store those that paused in vain."""
         for lane in self.pauses.over(self._store.waiting, now):
+            # A record that librdkafka does not take ends the pauses of all lanes.
             for sequence, record in self.pauses.end(lane):
                 with self._store.lock:
                     place = self._store.lane(record, sequence)

@@ -91,10 +91,12 @@ class Pauses:
         return found
 
     def end(self, lane: Lane) -> list[tuple[int, Record]]:
-        """End the pause of a lane. Returns its records in order."""
-        records = self._lanes.pop(lane).records
-        self.count -= len(records)
-        return records
+        """End the pause of a lane. Returns its records in order; none if it does not pause."""
+        pause = self._lanes.pop(lane, None)
+        if pause is None:
+            return []
+        self.count -= len(pause.records)
+        return pause.records
 
     def lanes(self) -> list[Lane]:
         """The lanes that pause."""

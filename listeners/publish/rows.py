@@ -164,6 +164,12 @@ def delete(database: sqlite3.Connection, sequences: Iterable[int]) -> int:
     return sum(row[0] for row in rows)
 
 
+def has(database: sqlite3.Connection, sequence: int) -> bool:
+    """Whether there is a record with this number."""
+    found = database.execute("SELECT 1 FROM records WHERE sequence = ?", (sequence,))
+    return found.fetchone() is not None
+
+
 def by_sequence(numbered: Numbered) -> int:
     """The sort key: the sequence number."""
     return numbered.sequence

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,12 +65,12 @@ def salvage(folder: Path, limit: int) -> Salvage:
             lost = msgspec.structs.replace(lost, name=_unused(folder, BROKEN).name)
             extent.remember(folder, lost)
             fresh.inherit(lost)
-    except MirrorError:
+    except MirrorError as error:
         fresh.abandon()
         for path in fresh.folder.iterdir():
             path.unlink()
         fresh.folder.rmdir()
-        raise
+        raise SpoolError(str(error)) from error
     aside = _unused(folder, BROKEN)
     try:
         folder.rename(aside)
@@ -132,16 +133,7 @@ def adopt(
     now, is left alone.
     """
     adopted = []
-    try:
-        folders = [
-            path
-            for path in directory.iterdir()
-            if BROKEN not in path.name and extent.is_spool(path / DATABASE)
-        ]
-        folders.sort(key=lambda path: extent.modified_ms(path / DATABASE))
-    except OSError:  # no folder yet, or one vanished: the next look finds the rest
-        return []
-    for folder in folders:
+    for folder in _folders(directory):
         if folder == own:
             continue
         try:
@@ -159,9 +151,25 @@ def adopt(
             continue
         if spool.records:
             adopted.append(spool)
-        else:
+            continue
+        with suppress(SpoolError):  # other files in its folder, or NFS, which keeps open files
             spool.close()
     return adopted
+
+
+def _folders(directory: Path) -> list[Path]:
+    """The folders with spools, the one that was written last at the end."""
+    found: list[tuple[int, Path]] = []
+    try:
+        paths = list(directory.iterdir())
+    except OSError:  # no folder yet
+        return []
+    for path in paths:
+        # A folder may vanish meanwhile, or be nobody's to read: `lost+found` on a disk of its own.
+        with suppress(OSError):
+            if BROKEN not in path.name and extent.is_spool(path / DATABASE):
+                found.append((extent.modified_ms(path / DATABASE), path))
+    return [path for _, path in sorted(found)]
 
 
 def losses(directory: Path) -> list[Lost]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ from listeners.publish.rows import (
     checksum_of,
     count,
     delete,
+    has,
     open_database,
     read_records,
 )
@@ -178,6 +179,15 @@ class Spool:
                 if len(found) >= most:
                     break
         return found
+
+    def stored(self, sequences: Collection[int]) -> list[int]:
+        """Those of the sequence numbers that have a record here."""
+        with self._explained():
+            return [
+                sequence
+                for sequence in sequences
+                if sequence not in self._gone and has(self._database, sequence)
+            ]
 
     def remove(self, delivered: Mapping[Lane, Sequence[int]]) -> None:
         """Forget records that Kafka has, by lane.

@@ -227,7 +227,7 @@ class Store:
             if lane in spool.lanes:
                 return spool
         if lane in self._held.lanes:
-            return Merged(self._own, self._held) if lane in self._own.lanes else self._held
+            return Merged(self._own, self._held)
         return self._own if lane in self._own.lanes else None
 
     def acknowledge(self, lane: Lane, records: int) -> None:

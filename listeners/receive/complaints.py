@@ -62,6 +62,17 @@ class Complaints:
         return tuple(reasons)
 
 
+def dark(found: list[tuple[float, Channel]]) -> str:
+    """The problem of channels that are not live, in one sentence; empty if there is none."""
+    if not found:
+        return ""
+    seconds, channel = max(found, key=lambda item: item[0])
+    shard, replica = channel.grant.seat
+    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
+    because = f": {channel.error}" if channel.error else ""
+    return f"shard {shard} replica {replica}{more} not live for {seconds:.0f}s{because}"
+
+
 def _overdue(channels: Iterable[Channel], now: float) -> str:
     """The problem of channels whose comparison is overdue, in one sentence; empty if none is."""
     found = [

@@ -67,6 +67,10 @@ class Connection:
         except WOULD_BLOCK:
             if end == start:
                 return [], 0, False
+        except OSError:
+            if end == start:
+                raise
+            more = True  # what came before the fault counts; the next read meets the fault again
         return parser.cut(view, end), end - start, more
 
     def send(self, opcode: int, payload: bytes) -> None:

@@ -25,7 +25,7 @@ from listeners.channels.topic_list import Missed
 from listeners.counters import Counters
 from listeners.publish.extent import Lost
 from listeners.publish.publisher import Publisher
-from listeners.receive.complaints import Complaints
+from listeners.receive.complaints import Complaints, dark
 from listeners.receive.connection import Connection
 from listeners.receive.frames import (
     GOING_AWAY,
@@ -359,6 +359,7 @@ class Loop:
             open_channels=len(channels),
             channels=self.session.reports(now, kept_until),
             reasons=self._complaints.sentences(self._publisher, self.counters.held),
+            dark=dark(self.session.dark(now)),
             spool_records=self.counters.spool_records,
             spool_bytes=self.counters.spool_bytes,
             native="off" if self._native is None else self._native.state,

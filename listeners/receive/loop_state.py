@@ -21,6 +21,7 @@ class LoopState(msgspec.Struct, frozen=True):
     open_channels: int = 0
     channels: tuple[ChannelReport, ...] = ()
     reasons: tuple[str, ...] = ()
+    dark: str = ""  # the problem of channels that are not live; status has its own words for it
     spool_records: int = 0
     spool_bytes: int = 0
     losses: tuple[Lost, ...] = ()  # of damaged spools, to be filed as gaps

@@ -188,3 +188,16 @@ def test_new_topics_that_are_refused_wait_for_their_snapshot() -> None:
     assert (gap.topics, gap.kind) == (("t1",), "snapshot")
     (gap,) = advance(coverage, SHARDS, {"1": [refused(start=now, end=now + 99)]})
     assert (gap.topics, gap.kind, gap.from_ms) == (("t2",), "snapshot", now - HORIZON_MS)
+
+
+def test_topics_that_two_replicas_have_by_turns_are_two_gaps() -> None:
+    """Each has the topic that the other is refused, within one second. The ledger files an id
+    once, so an id in common would lose one of the snapshots."""
+    coverage: dict[str, ShardCoverage] = {}
+    now = HORIZON_MS * 2
+    note_fresh(coverage, {"1": ["t1", "t2"]}, SHARDS, now, HORIZON_MS)
+    first = refused("t2", start=now, end=now + 100)
+    filed = advance(coverage, SHARDS, {"1": [first]})
+    filed += advance(coverage, SHARDS, {"1": [first, refused("t1", start=now, end=now + 600)]})
+    assert [gap.topics for gap in filed] == [("t1",), ("t2",)]
+    assert len({gap.id for gap in filed}) == 2

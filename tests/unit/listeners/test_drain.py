@@ -16,7 +16,7 @@ from listeners.publish.lanes import STALL_SECONDS, Lane, lane_of
 from listeners.publish.line import PAUSE_FIRST_SECONDS
 from listeners.publish.rows import Numbered
 from listeners.publish.spool import Spool, SpoolError
-from listeners.publish.store import ASK_EVERY_SECONDS, Store
+from listeners.publish.store import ADOPT_EVERY_SECONDS, ASK_EVERY_SECONDS, Store
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import load
@@ -339,6 +339,79 @@ def test_what_waited_in_memory_goes_behind_the_disk(scene: Scene) -> None:
     scene.now = ASK_EVERY_SECONDS
     scene.until_empty()
     assert scene.brokers.numbers == [5, 15, 25, 35, 45]
+
+
+def test_what_moves_from_memory_to_the_disk_in_flight_is_sent_once(scene: Scene) -> None:
+    """The disk takes records again while Kafka is about to take them from memory: they leave the
+    disk too."""
+    frozen = (TOPIC, scene.lane(5).partition)
+    with refusing(scene.store):
+        scene.keep(5, 15)
+        scene.store.commit(0.0)
+        scene.brokers.frozen.add(frozen)
+        scene.turn()
+    scene.now = ASK_EVERY_SECONDS
+    scene.turn()
+    assert scene.store._own.records == 2
+    scene.brokers.frozen.clear()
+    scene.until_empty()
+    scene.thread_watch(ADOPT_EVERY_SECONDS + 1.0, 1.0)
+    assert scene.brokers.numbers == [5, 15]
+    assert scene.store._own.records == 0
+
+
+def test_a_record_without_room_that_was_in_flight_is_not_counted_on_disk(scene: Scene) -> None:
+    """Else the spool would seem empty without the records that it has, and be removed."""
+    scene.brokers.frozen |= {("letters", 0), (TOPIC, scene.lane(5).partition)}
+    scene.keep(5)
+    scene.store.commit(0.0)
+    with refusing(scene.store):
+        scene.keep(8, topic="letters")
+        scene.store.commit(0.0)
+        scene.turn()
+    scene.now = ASK_EVERY_SECONDS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spool, "put", lambda _self, records: list(records))  # no room
+        scene.turn()
+    assert scene.counters.lost == 1
+    scene.brokers.frozen.discard(("letters", 0))
+    scene.thread_watch(1.0)
+    assert scene.brokers.log == [("letters", 8)]
+    assert (scene.store._own.records, scene.store._own.stored([5])) == (1, [5])
+
+
+def test_a_record_without_room_that_was_in_flight_may_be_refused(scene: Scene) -> None:
+    """It is gone, and gets no dead letter; nor does the next record of its lane."""
+    scene.brokers.bad.add(8)
+    with refusing(scene.store):
+        scene.keep(8, topic="letters")
+        scene.store.commit(0.0)
+        scene.turn()
+        scene.turn()  # refused; now it is in flight alone
+    scene.now = ASK_EVERY_SECONDS
+    scene.brokers.frozen.add(("letters", 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spool, "put", lambda _self, records: list(records))  # no room
+        scene.turn()
+    scene.keep(9, topic="letters")
+    scene.brokers.frozen.clear()
+    scene.until_empty()
+    assert scene.buried == []
+    assert scene.brokers.log == [("letters", 9)]
+
+
+def test_a_record_that_moves_to_the_disk_in_flight_may_be_refused(scene: Scene) -> None:
+    """Its dead letter takes its place there."""
+    scene.brokers.bad.add(5)
+    with refusing(scene.store):
+        scene.keep(5)
+        scene.store.commit(0.0)
+        scene.turn()
+        scene.turn()  # refused; now it is in flight alone
+    scene.now = ASK_EVERY_SECONDS
+    scene.until_empty()
+    assert scene.buried == [(5, "MSG_SIZE_TOO_LARGE")]
+    assert scene.brokers.numbers == [1005]
 
 
 def test_what_was_left_by_others_goes_first(scene: Scene, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,16 @@ from struct import pack
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from listeners.channels.actions import Action
 from listeners.channels.channel import Channel
 from listeners.channels.session import HeldSeat, Session
 from listeners.counters import Counters
+from listeners.health import ListenerHealth
 from listeners.receive.connection import Connection
 from listeners.receive.loop import READ_SECONDS, Loop
+from mirror.base.health import Health
 from mirror.base.log import capture_logs
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
@@ -196,6 +200,24 @@ def test_a_comparison_that_is_overdue_is_told(scene: Scene) -> None:
     scene.loop._update_state(now + 600.0)
     (reason,) = scene.loop.state.reasons
     assert "shard 1 replica a" in reason
+
+
+def test_a_channel_that_does_not_become_live_is_a_problem_of_its_listener(scene: Scene) -> None:
+    """However well the rest works; opening it may take some seconds."""
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.state == "live")
+    scene.far.close()
+    scene.until(lambda: scene.channel.state == "lost")
+    health = ListenerHealth(Counters(), scene.loop, CollectorRegistry(), lease=8.0)
+    assert health.health() == Health("ok")
+    scene.channel.error = "Genesys answers 503"
+    scene.loop._update_state(time.monotonic() + 90.0)
+    (reason,) = health.health().reasons
+    assert re.fullmatch(r"shard 1 replica a not live for 9\ds: Genesys answers 503", reason)
+    scene.channel.phase = "live"
+    scene.session.settle(time.monotonic())
+    scene.loop._update_state(time.monotonic())
+    assert health.health() == Health("ok")
 
 
 def test_states_of_agents_are_published(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from listeners.publish.spool import DATABASE, Spool, SpoolBroken, SpoolError
 from mirror.kafka.record import Header, Record
 
 LIMIT = 1 << 20
+NOBODY = 65_534  # a user with few rights
 
 
 def record(value: bytes = b"v", key: str | None = "k") -> Record:
@@ -222,6 +223,52 @@ def test_adoption_removes_empty_orphans(tmp_path: Path, open_spool: Open) -> Non
     os.close(spool._lock)  # as the kernel does when a process dies
     assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A spool directory of a user without rights on the files of others, such as root's."""
+    with TemporaryDirectory() as name:
+        folder, me = Path(name), os.geteuid()
+        folder.chmod(0o777)
+        (folder / "lost+found").mkdir(mode=0o700 if me == 0 else 0)
+        try:
+            if me == 0:
+                os.seteuid(NOBODY)
+            yield folder
+        finally:
+            os.seteuid(me)
+            (folder / "lost+found").chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_read_stops_no_adoption(shared: Path) -> None:
+    """A disk of its own has `lost+found`, which only root may read."""
+    put(spool := Spool(shared / "dead", LIMIT), (1, record()))
+    spool.abandon()
+    (adopted,) = adopt(shared, LIMIT, shared / "own")
+    assert head(adopted) == [(1, record())]
+    adopted.close()
+
+
+def test_an_orphan_with_other_files_is_left(tmp_path: Path) -> None:
+    """NFS keeps a deleted file that is open under another name: the folder cannot be removed."""
+    Spool(tmp_path / "dead", LIMIT).abandon()
+    (tmp_path / "dead" / ".nfs01").touch()
+    assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
+
+
+def test_a_damaged_orphan_waits_for_the_disk(tmp_path: Path) -> None:
+    """The loss cannot be noted: nothing has changed, and the next look tries again."""
+    folder = tmp_path / "dead"
+    stored(folder, 3)
+    (folder / DATABASE).write_bytes(b"")
+    (folder / "lost").mkdir()
+    assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
+    assert [path.name for path in tmp_path.iterdir()] == ["dead"]
+    (folder / "lost").rmdir()
+    assert adopt(tmp_path, LIMIT, tmp_path / "own") == []
+    (lost,) = losses(tmp_path)
+    assert lost.records == 3
 
 
 def test_a_broken_database_is_an_error_of_one_line(tmp_path: Path) -> None:

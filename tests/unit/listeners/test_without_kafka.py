@@ -28,6 +28,7 @@ from mirror.settings import load
 REFUSED = 100_000
 UNDER_WAY = 2_000  # when the producer is given up: several slices
 BATCH = 500
+LANES = 4
 # Of 100,000 records: what a record leaves behind, even one block, would be twenty times as many.
 MOST_BLOCKS = 5_000
 
@@ -62,7 +63,7 @@ def agent(number: int) -> AgentEvent:
 class Scene:
     """A publisher, its counters, and its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self.now = 1_000.0
         self.counters = Counters()
         self.others = producers()  # of other tests
@@ -72,9 +73,10 @@ class Scene:
                 "MIRROR_SPOOL_DIR": str(folder),
                 "MIRROR_SPOOL_LIMIT": "64KiB",
                 "MIRROR_SUBSCRIBE": "users,agents",
+                **more,
             }
         )
-        topics = {settings.topic: 4, settings.dead_letter_topic: 1}
+        topics = {settings.topic: LANES, settings.dead_letter_topic: 1}
         self.publisher = Publisher(
             settings, "l", self.counters, partitions=topics, clock=lambda: self.now
         )
@@ -186,3 +188,57 @@ def test_states_of_agents_that_are_lost_are_told_and_end_no_coverage(scene: Scen
     wait_until(scene._is_taken, 30.0, "the interactions are stored")
     assert scene.counters.lost == lost
     assert scene.publisher.refusing_since is None
+
+
+class Pausing(Scene):
+    """Records that pause in each lane, behind stored ones that Kafka is taking. librdkafka has room
+    for two records."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, KAFKA_CONF_QUEUE_BUFFERING_MAX_MESSAGES="2")
+        publisher = self.publisher
+        self.path, self.store = publisher._path, publisher._store
+        for number in range(LANES * 2):
+            record = publisher.recorder.record(event(number))
+            self.store.keep(-number, record, self.store.lane(record, 0), self.now)
+        publisher._keeper._drain.acked_at = self.now
+        self.turn(0.0)
+        self.send_some()
+
+    def send_some(self) -> None:
+        """A record for each of the conversations."""
+        for number in range(LANES * 2):
+            self.publisher.events([event(number)])
+
+    def deliver(self) -> None:
+        """Kafka has the stored records."""
+        for lane, count in list(self.store.waiting.items()):
+            self.store.acknowledge(lane, count)
+
+
+@pytest.fixture
+def pausing(tmp_path: Path) -> Iterator[Pausing]:
+    """Ended behind the test."""
+    made = Pausing(tmp_path)
+    yield made
+    made.publisher.stop(0.0)
+
+
+def test_a_full_queue_ends_the_pauses_of_all_lanes(pausing: Pausing) -> None:
+    """The first lane fills it. The records of the others, whose pauses end too, are stored."""
+    assert len(pausing.path.pauses.lanes()) > 1
+    pausing.deliver()
+    pausing.turn()
+    assert pausing.publisher.mode == "spooling"
+    assert pausing.path.pauses.count == 0
+    assert sum(pausing.store.waiting.values()) == LANES * 2 - 2
+
+
+def test_no_record_overtakes_a_pausing_one(pausing: Pausing) -> None:
+    """If the topic fails while records pause, newer ones of their lanes pause behind them: stored
+    at once, they would be sent first."""
+    waiting = dict(pausing.store.waiting)
+    pausing.path._shut = frozenset({pausing.publisher.recorder.topic})
+    pausing.send_some()
+    assert pausing.store.waiting == waiting
+    assert pausing.path.pauses.count == LANES * 4

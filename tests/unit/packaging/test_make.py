@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,53 @@ def test_each_test_runs_in_one_stage() -> None:
     assert all(" tests/integration --last-failed " in run for run in again)
     assert again[0].endswith(' -m "not alone"; }')
     assert again[1].endswith(" -m alone; }")
+
+
+STAGE = """
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.alone
+
+
+def test_of_a_first_run() -> None:
+    assert not Path("first").exists()
+
+
+def test_that_breaks_off() -> None:
+    if Path("breaks").exists():
+        os._exit(139)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_breaks_off_fails(tmp_path: Path) -> None:
+    """Although the tests that failed in an earlier run, and only those are known, pass by now."""
+    command = make("-n", "test").stdout.splitlines()[-1].partition(" -m pytest ")[2]
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    stage = tmp_path / "tests" / "integration" / "test_stage.py"
+    stage.parent.mkdir(parents=True)
+    stage.write_text(STAGE)
+
+    def code(*files: str) -> int:
+        """The exit code of the stage while these files exist."""
+        for name in ("first", "breaks"):
+            (tmp_path / name).unlink(missing_ok=True)
+        for name in files:
+            (tmp_path / name).touch()
+        line = f".venv/bin/python -m pytest {command}"
+        return subprocess.run(["sh", "-c", line], cwd=tmp_path, check=False, timeout=60).returncode
+
+    assert code() == 0
+    assert code("first") != 0
+    assert code("breaks") != 0
+    assert code() == 0
 
 
 def test_only_the_folder_marks_tests_as_chaos() -> None:

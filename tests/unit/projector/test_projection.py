@@ -252,6 +252,25 @@ def test_days_that_are_read_again_are_no_days_of_grace() -> None:
     assert outcome.log[-1].value is None
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_far_ahead_keeps_no_later_conversation(*, restarts: bool) -> None:
+    """What ended meanwhile stays until that time. What ended later goes as ever."""
+    outcome = Outcome()
+    outcome.clock_ms = 365 * GRACE_MS
+    early = ended(outcome)
+    outcome.clock_ms = HOUR_MS
+    outcome.feed(case(ENDED_WITH_WORK), ends=True)
+    assert len(outcome.views) == 2
+    if restarts:
+        outcome.restart()
+    outcome.clock_ms = HOUR_MS + GRACE_MS
+    outcome.feed([], ends=True)
+    assert outcome.views.keys() == {early}
+    outcome.clock_ms = 366 * GRACE_MS
+    outcome.feed([], ends=True)
+    assert not outcome.partition.kept
+
+
 def test_after_call_work_prolongs_the_grace() -> None:
     """It counts from the last change, so that what belongs together goes together."""
     outcome = Outcome()

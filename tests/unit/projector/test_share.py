@@ -28,6 +28,10 @@ class Group:
         """What it reads."""
         self.assigned = partitions
 
+    def unassign(self) -> None:
+        """It reads nothing."""
+        self.assigned = []
+
 
 def test_a_partition_that_was_added_is_refused_when_the_group_gives_it() -> None:
     """The group may know of it before the topics are compared again: nothing of it is read."""
@@ -157,3 +161,25 @@ def test_a_partition_of_which_kafka_says_nothing_holds_up_no_other(
         clock[0] += 1.0
         share.advance(group)
     assert (share.ready, share.problem) == ({0, 1, 2}, "")
+
+
+def test_a_partition_that_comes_back_was_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process may have had it, and left it behind. Without a record read, no conversation
+    of it may leave, and the lag grows."""
+    clock = [1_000.0]
+    monkeypatch.setattr("projector.share.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(module, "Restore", Restored)
+    settings = load({"HOME": "/root"})
+    share, group = Share(settings, lambda _: None, partitions=2), Group()
+    monkeypatch.setattr(share, "_offsets", Ends(high=60))
+    given = [TopicPartition(settings.topic, 0)]
+    share.on_assign(group, given)
+    share.advance(group)
+    share.ends.add(0)
+    share.on_revoke(group, given)
+    share.on_assign(group, given)
+    share.advance(group)
+    clock[0] += 30.0
+    assert (share.ready, share.ends, share.lag) == ({0}, set(), 30.0)
