@@ -100,9 +100,11 @@ class Row:
 class Trial:
     """Runs one fault."""
 
-    def __init__(self, site: Site, fault: Fault) -> None:
+    def __init__(self, site: Site, fault: Fault, whole_seconds: float = WHOLE_SECONDS) -> None:
+        """`whole_seconds`: within what time all must be well again."""
         self._site = site
         self._fault = fault
+        self._whole_seconds = whole_seconds
         self._since = site.books.last_seq()
         self._old_gaps = {gap.id for gap in site.gaps()}
         self._row = Row(fault=fault.name)
@@ -170,9 +172,9 @@ class Trial:
             return not untold
 
         try:
-            site.until(whole, WHOLE_SECONDS, "", interval=POLL_SECONDS)
+            site.until(whole, self._whole_seconds, "", interval=POLL_SECONDS)
         except ServiceError:
-            raise ServiceError(f"not whole after {WHOLE_SECONDS:.0f} s: {reason}") from None
+            raise ServiceError(f"not whole after {self._whole_seconds:.0f} s: {reason}") from None
 
     def _is_open(self, gap: Gap) -> bool:
         """Whether it is a gap of this trial. What was filed by hand is work for janitors only."""
