@@ -20,14 +20,10 @@ from listeners.publish.store import ADOPT_EVERY_SECONDS, ASK_EVERY_SECONDS, Stor
 from mirror.kafka.partition import Partitions
 from mirror.kafka.record import Record
 from mirror.settings import load
+from tests.unit.listeners.brokers import error
 
 PARTITIONS = 4
 TOPIC = "topic"
-
-
-def error(name: str) -> KafkaError:
-    """As librdkafka reports it."""
-    return KafkaError(getattr(KafkaError, name), name, False, False, False)
 
 
 class Brokers:
