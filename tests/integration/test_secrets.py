@@ -53,11 +53,14 @@ TROUBLE: tuple[dict[str, object], ...] = (
     {"fault": "revoke"},
 )
 Change = dict[str, str | None]
-COMMON: Change = {
-    "GENESYS_CLIENTS": f"{CLIENT}:{CLIENT_SECRET}",
+SASL: Change = {
     "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
     "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
     "KAFKA_SASL_USERNAME": SASL_USER,
+}
+COMMON: Change = {
+    "GENESYS_CLIENTS": f"{CLIENT}:{CLIENT_SECRET}",
+    **SASL,
     "KAFKA_SASL_PASSWORD": SCRAM_PASSWORD,
     "KAFKA_CONF_DEBUG": "all",
     "KAFKA_PREFIX": "secrets.",  # the cluster serves other tests
@@ -319,7 +322,7 @@ def test_a_secret_from_a_file_is_in_force_and_masked(
         "GENESYS_CLIENT_ID": CLIENT if name == "GENESYS_CLIENT_SECRET" else None,
         "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9" if name == "SCHEMA_REGISTRY_SECRET" else None,
         "SCHEMA_REGISTRY_KEY": "me" if name == "SCHEMA_REGISTRY_SECRET" else None,
-        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl" if name == "KAFKA_SASL_PASSWORD" else None,
+        **(SASL if name == "KAFKA_SASL_PASSWORD" else {}),
     }
     code, stdout, stderr = run_mirror(tmp_path, env, "doctor", "--settings")
     assert (code, stderr) == (0, "")
