@@ -27,7 +27,7 @@ import msgspec
 from confluent_kafka import KafkaError, Producer
 
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
-from listeners.publish.producers import Producers, purge, serve_reports
+from listeners.publish.producers import Producers, purge, serve, serve_reports
 from mirror.base.log import logger
 from mirror.kafka.config import let_go
 from mirror.kafka.partition import Partitions
@@ -111,7 +111,7 @@ class Direct:
             if may_make:
                 self._candidate = self._make(now)
             return False
-        candidate.producer.poll(0)
+        serve(candidate.producer)
         if candidate.watch.is_ready:
             self._candidate = None
             self._use(candidate, now)
@@ -178,7 +178,7 @@ class Direct:
         assert producer is not None
         if self._purged is not None and self._purged.is_alive():
             return False
-        producer.poll(0)
+        serve(producer)
         left = len(producer)
         if left < self._left:
             self._left, self._less_at = left, now

@@ -31,7 +31,7 @@ from listeners.publish.held import Source
 from listeners.publish.lanes import STALL_SECONDS, Lane, LaneWatch, places
 from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST_SECONDS, Line, Problem
 from listeners.publish.metadata import Metadata
-from listeners.publish.producers import purge
+from listeners.publish.producers import purge, serve
 from listeners.publish.spool import SpoolBroken, SpoolError
 from listeners.publish.store import Store
 from mirror.base.log import logger
@@ -120,13 +120,13 @@ class Drain:
     def step(self, now: float, *, may_send: bool) -> None:
         """Serve reports, remove acknowledged records, send the next ones if `may_send`."""
         if self._old is not None:
-            self._old.poll(0)
+            serve(self._old)
             if not len(self._old):
                 last = [self._old]
                 self._old = None
                 let_go(last)
         if self._producer is not None:
-            self._producer.poll(0)
+            serve(self._producer)
         for line in list(self._lines.values()):
             if line.reports:
                 self._settle(line, now)

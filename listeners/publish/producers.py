@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
@@ -69,17 +70,24 @@ class Producers:
         return producer
 
 
+def serve(producer: Producer, seconds: float = 0.0) -> None:
+    """Poll a producer. confluent-kafka raises librdkafka's fatal errors here, although they come as
+    events too: then all records fail, and the next polls report them."""
+    with suppress(KafkaException):
+        producer.poll(seconds)
+
+
 def serve_reports(producer: Producer) -> threading.Thread:
     """Poll a purged producer in a thread until it is empty.
 
     One poll reports all purged records, a microsecond and a half each. No exception may end it.
     """
 
-    def serve() -> None:
+    def serve_all() -> None:
         while len(producer):
-            producer.poll(REPORT_SECONDS)
+            serve(producer, REPORT_SECONDS)
 
-    thread = threading.Thread(target=serve, name="producer-reports", daemon=True)
+    thread = threading.Thread(target=serve_all, name="producer-reports", daemon=True)
     thread.start()
     return thread
 

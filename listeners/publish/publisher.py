@@ -34,6 +34,7 @@ from listeners.publish.extent import Lost
 from listeners.publish.keeper import Keeper
 from listeners.publish.latency import Latency
 from listeners.publish.path import Path
+from listeners.publish.producers import serve
 from listeners.publish.waits import reasons
 from mirror.base.log import logger
 from mirror.conversation.agent_event import AgentEvent
@@ -151,7 +152,7 @@ class Publisher:
     def _turn(self, now: float) -> None:
         direct, path = self._direct, self._path
         if direct.producer is not None:
-            direct.producer.poll(0)
+            serve(direct.producer)
             path.judge(now)
             path.resume(now)
         elif direct.retiring is not None:

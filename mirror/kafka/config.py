@@ -37,6 +37,11 @@ QUEUE_MESSAGES: Final = 200_000
 # stalled cluster by itself and takes its records back in order. This is only the last resort.
 DELIVERY_TIMEOUT_MS: Final = 300_000
 LINGER_MS: Final = 5
+# Brokers refuse a batch as a whole, and librdkafka goes on with the records behind it. So younger
+# records of a conversation would overtake those that were refused with a record that is too large.
+# A record above this size is alone in its batch; smaller ones are never too large for a topic,
+# unless its max.message.bytes is smaller. librdkafka's default is 1 MB.
+BATCH_BYTES: Final = 65_536
 # A transaction that its producer left open blocks readers of committed records for this time, and
 # up to ten seconds more until the broker looks. A transaction takes some ten milliseconds, or some
 # seconds if a broker is replaced meanwhile.
@@ -189,6 +194,7 @@ def producer_config(settings: Settings, role: str) -> dict[str, Any]:
     """
     return {
         "linger.ms": LINGER_MS,
+        "batch.size": BATCH_BYTES,
         "compression.codec": "lz4",
         "queue.buffering.max.kbytes": QUEUE_KBYTES,
         "queue.buffering.max.messages": QUEUE_MESSAGES,

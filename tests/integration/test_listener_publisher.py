@@ -27,6 +27,10 @@ from mirror.kafka.record import read_event
 from mirror.settings import Settings, load
 
 PARTITIONS = 6
+# A topic that does not take the event of `Driver.refused`. With batches of librdkafka's usual size,
+# small events would share its batch.
+LIMIT = {"max.message.bytes": "100000"}
+PLAIN = {"KAFKA_CONF_COMPRESSION_CODEC": "none"}
 
 
 def event(conversation: int, number: int, note: str = "") -> Event:
@@ -87,6 +91,24 @@ class Driver:
             self._numbers[conversation] = number + 1
             self.publisher.events([event(conversation, number)])
 
+    def refused(self, conversation: int) -> Event:
+        """Publish an event that is too large for the topic."""
+        number = self._numbers.get(conversation, 0)
+        self._numbers[conversation] = number + 1
+        large = event(conversation, number, note="x" * 120_000)
+        self.publisher.events([large])
+        return large
+
+    def is_calm(self, refused: int) -> bool:
+        """Everything is in Kafka, so many as dead letters."""
+        publisher = self.publisher
+        is_all = publisher.mode == "direct" and not publisher.pending
+        return is_all and self.counters.rejected == refused
+
+    def sent(self) -> dict[str, list[int]]:
+        """Conversation → the numbers of its events."""
+        return {f"conversation-{name}": list(range(n)) for name, n in self._numbers.items()}
+
     def until(self, done: Callable[[], bool], timeout: float = 30.0) -> None:
         """Tick until `done`."""
         deadline = time.monotonic() + timeout
@@ -111,6 +133,24 @@ def first_seen(records: list[Message]) -> dict[str, list[int]]:
         if int(found.participant_id or -1) not in numbers:
             numbers.append(int(found.participant_id or -1))
     return seen
+
+
+def assert_only_these_are_refused(
+    driver: Driver, servers: str, topic: str, letters: str, refused: list[Event]
+) -> None:
+    """All other events are in the topic in order, and exactly these are dead letters."""
+    expected = driver.sent()
+    for large in refused:
+        expected[large.conversation_id].remove(int(large.participant_id or -1))
+    assert first_seen(read_topic(servers, topic)) == expected
+    found = [read_event(letter.value()) for letter in read_topic(servers, letters)]
+    assert sorted(found, key=identity_of) == sorted(refused, key=identity_of)
+    assert (driver.counters.rejected, driver.counters.lost) == (len(refused), 0)
+
+
+def identity_of(found: Event) -> str:
+    """The id of an event."""
+    return found.event_id
 
 
 def test_records_are_partitioned_as_java_clients_do(
@@ -211,6 +251,51 @@ def test_a_record_that_the_broker_refuses_becomes_a_dead_letter(
     assert headers["mirror.errors.exception.class.name"] == b"MSG_SIZE_TOO_LARGE"
     assert letter.key() == b"v2.users.u1.conversations"
     assert read_event(letter.value()) == event(1, 1, note="x" * 30_000)
+
+
+def test_nothing_overtakes_the_neighbours_of_a_refused_record(
+    kafka: str, make_topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """Those of its batch come back with it; younger ones must not leave meanwhile."""
+    topic, letters = make_topic(partitions=1, config=LIMIT), make_topic()
+    driver = Driver(configure(kafka, topic, letters, tmp_path, **PLAIN))
+    refused = []
+    for rounds in range(3):
+        driver.send(200, conversations=2)
+        driver.until(partial(driver.is_calm, rounds))
+        driver.send(20, conversations=2)
+        refused.append(driver.refused(1))
+        for _ in range(100):
+            driver.send(4, conversations=2)
+            driver.publisher.tick(time.monotonic())
+            time.sleep(0.001)
+        driver.until(partial(driver.is_calm, rounds + 1))
+    driver.publisher.stop(5.0)
+    assert_only_these_are_refused(driver, kafka, topic, letters, refused)
+
+
+def test_nothing_overtakes_the_neighbours_of_a_stored_record_that_is_refused(
+    kafka_cluster_factory: Callable[[int], KafkaCluster], tmp_path: Path
+) -> None:
+    """Also on the way from the disk. The other partition keeps its order too."""
+    cluster = kafka_cluster_factory(1)
+    servers = cluster.bootstrap_servers
+    topic = create_topic(servers, "events", partitions=2, config=LIMIT)
+    letters = create_topic(servers, "letters")
+    driver = Driver(configure(servers, topic, letters, tmp_path / "spool", **PLAIN))
+    driver.send(20)
+    driver.until(driver.settled)
+    cluster.brokers[0].pause()
+    refused = []
+    for conversation in (1, 2, 1):
+        driver.send(400)
+        refused.append(driver.refused(conversation))
+    driver.send(400)
+    driver.until(lambda: driver.counters.spool_records >= 1603)
+    cluster.brokers[0].resume()
+    driver.until(partial(driver.is_calm, len(refused)))
+    driver.publisher.stop(5.0)
+    assert_only_these_are_refused(driver, servers, topic, letters, refused)
 
 
 def test_a_record_that_librdkafka_refuses_is_cut_into_a_dead_letter(
