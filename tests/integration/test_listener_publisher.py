@@ -105,7 +105,7 @@ class Driver:
         is_all = publisher.mode == "direct" and not publisher.pending
         return is_all and self.counters.rejected == refused
 
-    def sent(self) -> dict[str, list[int]]:
+    def numbers(self) -> dict[str, list[int]]:
         """Conversation → the numbers of its events."""
         return {f"conversation-{name}": list(range(n)) for name, n in self._numbers.items()}
 
@@ -139,7 +139,7 @@ def assert_only_these_are_refused(
     driver: Driver, servers: str, topic: str, letters: str, refused: list[Event]
 ) -> None:
     """All other events are in the topic in order, and exactly these are dead letters."""
-    expected = driver.sent()
+    expected = driver.numbers()
     for large in refused:
         expected[large.conversation_id].remove(int(large.participant_id or -1))
     assert first_seen(read_topic(servers, topic)) == expected
