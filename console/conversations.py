@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 READ_SECONDS: Final = 30.0
 # A record may be a little older than the start of its conversation: clocks differ.
 MARGIN_MS: Final = 60_000
-LOOK_BACK_MS: Final = 24 * 3_600_000
+LOOK_BACK: Final = "1d"
 
 
 @click.command(short_help="List active conversations, or show one, leg by leg.")
@@ -30,7 +30,7 @@ LOOK_BACK_MS: Final = 24 * 3_600_000
     "--since",
     metavar="T",
     help="How far back to look for ID: an age, or RFC 3339 (UTC). "
-    "[default: its start if it is active, else 1d]",
+    f"[default: its start if it is active, else {LOOK_BACK}]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def conversations(
@@ -106,6 +106,7 @@ def _show_one(
     import time
 
     from console.conversation_views import course_document, course_text, tracked_course
+    from console.moments import epoch_ms
     from console.names import is_whole_id
     from console.render import echo, echo_json
     from mirror.base.errors import KafkaUnavailable, MirrorError
@@ -122,8 +123,10 @@ def _show_one(
             f"no active conversation begins with {conversation_id}. For an ended one, give the "
             f"whole id, or find it by `mirror tail --conversation {conversation_id} --since 2h`"
         )
-    if since_ms is None:
-        since_ms = now_ms - LOOK_BACK_MS if view is None else view.since_ms - MARGIN_MS
+    if since_ms is None and view is not None:
+        since_ms = view.since_ms - MARGIN_MS
+    elif since_ms is None:
+        since_ms = epoch_ms("--since", LOOK_BACK, now_ms)
     problem: KafkaUnavailable | None = None
     found: Course | None = None
     try:

@@ -90,13 +90,9 @@ class Direct:
     @property
     def under_way(self) -> int:
         """The number of records in the producers, and of failed ones not taken back yet."""
-        in_use, retiring = self.producer, self.retiring
-        count = len(self.reports)
-        if in_use is not None:
-            count += len(in_use)
-        if retiring is not None:
-            count += len(retiring)
-        return count
+        producers = (self.producer, self.retiring)
+        waiting = sum(len(producer) for producer in producers if producer is not None)
+        return len(self.reports) + waiting
 
     def begin(self, now: float) -> None:
         """Make the first producer and use it at once: there are no records to overtake."""

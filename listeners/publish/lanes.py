@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from mirror.kafka.broker_states import NONE, states
+from mirror.kafka.broker_states import NONE, BrokerState, states
 from mirror.kafka.partition import Partitions, partition
 
 STALL_SECONDS: Final = 5.0  # without any acknowledgement, while records wait
@@ -203,17 +203,22 @@ class LaneWatch:
 
     def stalled(self, now: float) -> list[StalledPartition]:
         """The lanes that stand still."""
-        return [
-            StalledPartition(topic, number, self._broker(seen))
+        found = [
+            (topic, number, seen.leader)
             for (topic, number), seen in self._lanes.items()
             if seen.stands_since is not None and now - seen.stands_since > STALL_SECONDS
+        ]
+        brokers = states(self._brokers) if found else {}  # decoded once for all of them
+        return [
+            StalledPartition(topic, number, _told(brokers.get(leader)))
+            for topic, number, leader in found
         ]
 
     def leader(self, topic: str, number: int) -> str:
         """The broker of a partition's leader, and the state of the connection to it, in words."""
         seen = self._lanes.get((topic, number))
-        return self._broker(seen) if seen else ""
+        return _told(states(self._brokers).get(seen.leader)) if seen else ""
 
-    def _broker(self, seen: _Seen) -> str:
-        broker = states(self._brokers).get(seen.leader)
-        return f"{broker.nodename}, {broker.state}" if broker else ""
+
+def _told(broker: BrokerState | None) -> str:
+    return f"{broker.nodename}, {broker.state}" if broker else ""

@@ -66,25 +66,28 @@ def dark(found: list[tuple[float, Channel]]) -> str:
     """The problem of channels that are not live, in one sentence; empty if there is none."""
     if not found:
         return ""
-    seconds, channel = max(found, key=lambda item: item[0])
-    shard, replica = channel.grant.seat
-    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
-    because = f": {channel.error}" if channel.error else ""
-    return f"shard {shard} replica {replica}{more} not live for {seconds:.0f}s{because}"
+    seconds, seats, error = _longest(found)
+    because = f": {error}" if error else ""
+    return f"{seats} not live for {seconds:.0f}s{because}"
 
 
 def _overdue(channels: Iterable[Channel], now: float) -> str:
     """The problem of channels whose comparison is overdue, in one sentence; empty if none is."""
     found = [
-        (seconds, channel.grant.seat, channel.error)
-        for channel in channels
-        if (seconds := channel.overdue(now)) is not None
+        (seconds, channel) for channel in channels if (seconds := channel.overdue(now)) is not None
     ]
     if not found:
         return ""
-    seconds, (shard, replica), error = max(found)
-    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
+    seconds, seats, error = _longest(found)
     return (
-        f"Genesys has not said for {seconds:.0f}s which topics are set on shard {shard} replica "
-        f"{replica}{more}, so lost subscriptions would go unnoticed: {error}"
+        f"Genesys has not said for {seconds:.0f}s which topics are set on {seats}, so lost "
+        f"subscriptions would go unnoticed: {error}"
     )
+
+
+def _longest(found: list[tuple[float, Channel]]) -> tuple[float, str, str]:
+    """Of channels and their seconds: the most seconds, the seats in words, that channel's error."""
+    seconds, channel = max(found, key=lambda item: (item[0], item[1].grant.seat))
+    shard, replica = channel.grant.seat
+    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
+    return seconds, f"shard {shard} replica {replica}{more}", channel.error

@@ -6,7 +6,7 @@ librdkafka would ignore it and speak plain text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from mirror.base.errors import SettingsError
@@ -80,22 +80,31 @@ def read_kafka(reader: SettingsReader) -> KafkaSettings:
     if from_heroku and "kafka+ssl" in reader.read["KAFKA_URL"]:
         properties["security.protocol"] = "SSL"
     for name, key, parser in _PLAIN:
-        if reader.text(name):
-            value = reader.parse(name, "", parser)
-            properties[key] = value.upper() if key in _UPPER else value
+        _take(reader, properties, name, key, parser)
     if from_heroku and "ssl.ca.pem" in properties:
         # Heroku's brokers present certificates without host names, of a CA that serves only this
         # cluster. So trust rests on the CA alone.
         properties["ssl.endpoint.identification.algorithm"] = "none"
     for name in sorted(set(_conf_names(reader.environ))):
-        if reader.text(name):
-            key = _property(name)
-            value = reader.parse(name, "", _PARSERS.get(key, str))
-            properties[key] = value.upper() if key in _UPPER else value
+        key = _property(name)
+        _take(reader, properties, name, key, _PARSERS.get(key, str))
     _protect(reader, properties)
     return KafkaSettings(
         properties=properties, prefix=reader.parse("KAFKA_PREFIX", "", topic_prefix)
     )
+
+
+def _take(
+    reader: SettingsReader,
+    properties: dict[str, str],
+    name: str,
+    key: str,
+    parser: Callable[[str], str],
+) -> None:
+    """Set the property `key` from the variable `name`, if it has a value."""
+    if reader.text(name):
+        value = reader.parse(name, "", parser)
+        properties[key] = value.upper() if key in _UPPER else value
 
 
 def is_own(name: str) -> bool:
