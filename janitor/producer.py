@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -138,7 +139,11 @@ class AckedProducer:
             self._failed = faults.cause(error)
             if self._failed is None:
                 self._give_up(producer, str(error))
-        waiting = producer.flush(max(0.0, deadline - time.monotonic()))
+        try:
+            waiting = producer.flush(max(0.0, deadline - time.monotonic()))
+        except KafkaException as error:  # fatal to this producer: confluent-kafka raises it here
+            self._failed = faults.cause(error)
+            self._give_up(producer, _why(self._failed, records[0].topic))
         if self._failed is not None and faults.is_refused(self._failed):
             self._renew(producer)
             return self._failed
@@ -170,7 +175,8 @@ class AckedProducer:
     def _renew(self, producer: Producer) -> None:
         # A purged idempotent producer has a gap in its sequence: the next call makes a new one.
         producer.purge()
-        producer.poll(0)
+        with suppress(KafkaException):  # a fatal error, once more
+            producer.poll(0)
         self._producer = None
 
     def _find_fault(self, producer: Producer, record: Record) -> NoReturn:

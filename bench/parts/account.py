@@ -46,7 +46,8 @@ class Balance(msgspec.Struct, kw_only=True):
     """Transitions that happened, and where they are. Kinds are event types.
 
     `restored`: by back-fill alone. `missing`: though REST tells of them. `untold`: of which frames
-    alone tell. `unread`: records of the ledger that were gone before they were read.
+    alone tell, or perhaps: the codes of a leg that has several. `unread`: records of the ledger
+    that were gone before they were read.
     """
 
     happened: int
@@ -74,7 +75,7 @@ class Account:
         self.last_seq = 0
         self.happened = 0
         self.records = 0
-        self._codes: dict[tuple[str | None, str | None], dict[str | None, int]] = {}
+        self._codes: dict[tuple[str | None, str | None], list[int]] = {}  # leg → seqs
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=OFF")
         self._database.execute("PRAGMA synchronous=OFF")
@@ -88,13 +89,15 @@ class Account:
     def happen(self, truths: Iterable[Truth]) -> None:
         """Take records of the ledger, in order, behind those that were taken."""
         rows, reachable = [], set()
-        replaced: list[tuple[int]] = []
+        several: list[tuple[int]] = []
         for truth in truths:
             if truth.event_type == "wrapup":
-                # The ledger marks a code as replaced when the next one is chosen, after we read it.
-                codes = self._codes.setdefault((truth.participant_id, truth.communication_id), {})
-                replaced += ((seq,) for code, seq in codes.items() if code != truth.wrapup_code)
-                codes[truth.wrapup_code] = truth.seq
+                # REST shows only the code of a leg that was chosen last. Which that is, the ledger
+                # does not say in time: a code that is chosen again has no second record.
+                codes = self._codes.setdefault((truth.participant_id, truth.communication_id), [])
+                codes.append(truth.seq)
+                if len(codes) > 1:
+                    several += ((seq,) for seq in codes)
             over = None
             if truth.event_type in OVER:
                 end = msgspec.structs.replace(truth, event_type=OVER[truth.event_type])
@@ -109,7 +112,7 @@ class Account:
         if not rows:
             return
         self._many("INSERT INTO truths VALUES (?,?,?,?,?,?)", rows)
-        self._many("UPDATE truths SET restorable = 0 WHERE seq = ?", replaced)
+        self._many("UPDATE truths SET restorable = 0 WHERE seq = ?", several)
         self._many("INSERT OR IGNORE INTO reachable VALUES (?)", sorted(reachable))
         self.happened += len(rows)
         self.last_seq = rows[-1][0]

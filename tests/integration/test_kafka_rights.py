@@ -20,9 +20,12 @@ from coordinator.tracker import Tracker
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.process import wait_until
+from janitor.producer import AckedProducer
+from mirror.base.errors import KafkaUnavailable
 from mirror.checks.finding import Finding
 from mirror.checks.kafka import check_kafka
 from mirror.checks.kafka_rights import check_idempotence, tracker_group
+from mirror.conversation.event import Event, identity
 from mirror.fleet import status_reader
 from mirror.fleet.words import Beat
 from mirror.fleet.workers import list_workers
@@ -32,7 +35,7 @@ from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
 
 PASSWORD = "pl41n-S3cret-0123"
-USERS = ("grouped", "writer", "tracker")
+USERS = ("grouped", "writer", "tracker", "janitor")
 SHORT = 3.0
 
 
@@ -175,3 +178,29 @@ def test_an_idempotent_producer_is_tried(cluster: KafkaCluster) -> None:
     allow(cluster, "writer", ResourceType.TOPIC, "t", AclOperation.WRITE, AclOperation.DESCRIBE)
     taken = check_idempotence(settings)
     assert (taken.check, taken.level) == ("kafka.idempotence", "good")
+
+
+def test_a_janitor_outlives_a_broker_that_refuses_its_producer(cluster: KafkaCluster) -> None:
+    """The refusal is fatal to the producer, not to the janitor. Once it may write, it does."""
+    settings = settings_of(cluster, "janitor", KAFKA_CONF_DELIVERY_TIMEOUT_MS="5000")
+    producer = AckedProducer(settings)
+    at = "2026-11-23T10:00:00.000Z"
+    events = [
+        Event(
+            event_id=identity("c", "1"),
+            event_type="answer",
+            conversation_id="c",
+            occurred_at=at,
+            received_at=at,
+        )
+    ]
+    for _ in range(2):
+        with pytest.raises(KafkaUnavailable, match="AUTHORIZATION_FAILED"):
+            producer.send(events)
+    for name in ("t", "t.dlq"):
+        allow(
+            cluster, "janitor", ResourceType.TOPIC, name, AclOperation.WRITE, AclOperation.DESCRIBE
+        )
+    producer.send(events)
+    assert producer.problem == ""
+    producer.close()
