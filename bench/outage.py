@@ -14,7 +14,7 @@ was invented, by event type. So what breaks off late has told what it counted. T
 table. The run fails where something that REST can tell is missing, where something was invented, or
 where a stage was not reached in time.
 
-Ledger and topic are read in pages, as they grow, into a file (`bench.parts.account`). A machine
+Ledger and topic are read in pages, as they grow, into a file (`harness.account`). A machine
 that is busy with other work makes the run longer, not wrong: what asks a process asks it again.
 SIGTERM and SIGINT end the run in order, with what was counted until then.
 
@@ -42,10 +42,10 @@ import msgspec
 from redis.exceptions import RedisError
 
 from bench.deployment import print_table, whole_mirror
-from bench.parts.account import Account, Balance
 from bench.parts.growing import GrowingTopic
 from bench.report import conditions, memory_mb
 from harness import ledger
+from harness.account import Account, Balance
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
 from harness.oracle import Truth

@@ -1,10 +1,14 @@
 """Finds the topics to mirror: queues and users over REST, filtered by ids and name globs.
 
 Discovery runs in a thread of its own, so a slow Genesys delays nothing. It lists each family with
-each OAuth client, because their roles may be granted in different divisions. `found` has the union
-of their lists, `called` its names. The lists are independent: after a failure the last known list
-stays in force, the list is tried again after a growing pause, and `reasons` says why.
-`coordinator.plan.sight` decides which answers to believe.
+each OAuth client, because their roles may be granted in different divisions. Clients list side by
+side, because each has its own request budget. `found` has the union of their lists, `called` its
+names. The lists are independent: after a failure the last known list stays in force, the list is
+tried again after a growing pause, and `reasons` says why. `coordinator.plan.sight` decides which
+answers to believe.
+
+All lists come due together. Else a new topic would be found by one client before the others have
+listed it, and be taken for a topic that only this client may see.
 
 Listing gives way to channels: it uses the request budget only while most of the burst is left
 (`POLITE_BURST`).
@@ -15,6 +19,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
 from typing import Final
 
 import msgspec
@@ -24,6 +30,7 @@ from coordinator.plan.sight import Found, Recalled, Sight, family_of
 from coordinator.topics import topics_of, unavailable
 from mirror.base.errors import GenesysError
 from mirror.base.log import logger
+from mirror.base.side_by_side import side_by_side
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.filters import unmatched
@@ -44,7 +51,8 @@ _ONE: Final = {"queues": "queue", "users": "user"}
 
 
 class _List(msgspec.Struct):
-    """One family as one client lists it: the next time to ask, and the last result."""
+    """One family as one client lists it: the next time to ask at the latest, and the last
+    result."""
 
     client: GenesysClient
     family: str
@@ -85,6 +93,7 @@ class Discovery:
         self._lists = [_List(client, family) for family in families for client in clients]
         self._naming = Naming(settings)
         self._lock = threading.Lock()
+        self._next_round = 0.0  # when all lists are due
         self._began: float | None = None  # None: no list was read since the last `recall`
         self._unavailable: dict[str, str] = {}
         self._checked = False
@@ -103,6 +112,7 @@ class Discovery:
             self._sight.recall(before)
             self.found = self.called = None
             self._began = None
+            self._next_round = 0.0
             self.reasons = self.notes = ()
             self.barren = False
             self._lists = [_List(old.client, old.family) for old in self._lists]
@@ -122,12 +132,22 @@ class Discovery:
             self._check_templates()
         if self._began is None:
             self._began = self._clock()
-        due = [listing for listing in self._lists if listing.due <= self._clock()]
-        for listing in due:
+        now, lists = self._clock(), self._lists
+        due: dict[str, list[_List]] = {}
+        for listing in lists:
+            if min(listing.due, self._next_round) <= now:
+                due.setdefault(listing.client.id, []).append(listing)
+        side_by_side([partial(self._read_all, own, stop) for own in due.values()])
+        with self._lock:
+            if self._next_round <= now and lists is self._lists:
+                self._next_round = self._clock() + self._settings.discovery_interval
+            if due or checks:
+                self._offer()
+
+    def _read_all(self, lists: Sequence[_List], stop: threading.Event | None) -> None:
+        for listing in lists:
             if stop is None or not stop.is_set():
                 self._read(listing, stop)
-        if due or checks:
-            self._offer()
 
     def _read(self, listing: _List, stop: threading.Event | None) -> None:
         settings = self._settings
@@ -156,8 +176,8 @@ class Discovery:
         patterns = settings.queues if family == "queues" else settings.users
         listing.unmatched = unmatched(entities, patterns)
         listing.seen = len(entities) + listing.left_out
-        self._naming.hear("queues" if family == "queues" else "users", entities)
         with self._lock:
+            self._naming.hear("queues" if family == "queues" else "users", entities)
             self._sight.hear(
                 client,
                 family,
@@ -168,31 +188,30 @@ class Discovery:
             doubted = any(
                 (doubt.client, doubt.family) == (client, family) for doubt in self._sight.doubts()
             )
-        pause = settings.discovery_interval
-        listing.due = self._clock() + (min(pause, RETRY_SECONDS) if doubted else pause)
+        listing.due = self._clock() + RETRY_SECONDS if doubted else inf
 
     def _report_progress(self, rest: float = 0.0) -> None:
         """Called before each page: publish the results of other lists during a long one."""
         self._watch(rest)
         began = self._began
         if self.found is None and began is not None and self._clock() - began > FIRST_SECONDS:
-            self._offer()
+            with self._lock:
+                self._offer()
 
     def _offer(self) -> None:
-        """Publish the results, reasons and notes."""
-        with self._lock:
-            early = self._began is None or self._clock() - self._began <= FIRST_SECONDS
-            whole = len(self._sight.settled()) == len({listing.family for listing in self._lists})
-            found = self._sight.found() if whole or not early else None
-            if self._began is None:
-                found = None  # asked before the last `recall`
-            barren = whole and found is not None and not found.topics
-            doubts = self._sight.doubts()
-            alone = self._sight.alone()
-            heard = any(listing.unmatched is not None for listing in self._lists)
-            before = self.found
-            if found is not None and found != before and (heard or found.topics):
-                self.found = found
+        """Publish the results, reasons and notes. The caller has the lock."""
+        early = self._began is None or self._clock() - self._began <= FIRST_SECONDS
+        whole = len(self._sight.settled()) == len({listing.family for listing in self._lists})
+        found = self._sight.found() if whole or not early else None
+        if self._began is None:
+            found = None  # asked before the last `recall`
+        barren = whole and found is not None and not found.topics
+        doubts = self._sight.doubts()
+        alone = self._sight.alone()
+        heard = any(listing.unmatched is not None for listing in self._lists)
+        before = self.found
+        if found is not None and found != before and (heard or found.topics):
+            self.found = found
         if self.found is not None:
             self.called = self._naming.called(self.found.topics)
         if self.found is not before and self.found is not None:
@@ -228,6 +247,7 @@ class Discovery:
         ]
         self.reasons = (
             *self._failing(),
+            *self._unlisted(),
             *missing,
             *absent,
             *self._useless(),
@@ -286,6 +306,13 @@ class Discovery:
             f"OAuth client {listing.client.id}, and are not mirrored unless they were before"
             for listing in self._lists
             if listing.left_out
+        ]
+
+    def _unlisted(self) -> list[str]:
+        """Families of which nothing is mirrored yet, because they are being listed."""
+        return [
+            f"discovery: {family} are still being listed, and none of them is mirrored yet"
+            for family in self._sight.left_out()
         ]
 
     def _useless(self) -> list[str]:

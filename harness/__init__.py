@@ -7,8 +7,8 @@
     simulated    a simulator, and a client of its admin API, REST and sockets
     deployment   coordinator, listeners, janitor as processes, and ways to look at them; pages: what
                  they answer on their metrics ports
-    ledger       reads what truly happened; oracle: what is missing, twice or invented; views: what
-                 of a conversation's view is not so
+    ledger       reads what truly happened; oracle: what is missing, twice or invented; account: the
+                 same for hours, in a file; views: what of a conversation's view is not so
     sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it;
                  guard: ends all of it when the sandbox is killed
     dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -25,6 +24,7 @@ from mirror.kafka import faults
 from mirror.kafka.config import ClientLog, open_client, producer_config
 from mirror.kafka.limits import record_limit
 from mirror.kafka.partition import partition
+from mirror.kafka.polling import flush, serve
 from mirror.kafka.record import Header, Record, Recorder, dead_letter, shorter
 from mirror.settings import Settings
 
@@ -140,8 +140,8 @@ class AckedProducer:
             if self._failed is None:
                 self._give_up(producer, str(error))
         try:
-            waiting = producer.flush(max(0.0, deadline - time.monotonic()))
-        except KafkaException as error:  # fatal to this producer: confluent-kafka raises it here
+            waiting = flush(producer, deadline - time.monotonic())
+        except KafkaException as error:
             self._failed = faults.cause(error)
             self._give_up(producer, _why(self._failed, records[0].topic))
         if self._failed is not None and faults.is_refused(self._failed):
@@ -175,8 +175,7 @@ class AckedProducer:
     def _renew(self, producer: Producer) -> None:
         # A purged idempotent producer has a gap in its sequence: the next call makes a new one.
         producer.purge()
-        with suppress(KafkaException):  # a fatal error, once more
-            producer.poll(0)
+        serve(producer)
         self._producer = None
 
     def _find_fault(self, producer: Producer, record: Record) -> NoReturn:

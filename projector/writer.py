@@ -28,6 +28,7 @@ from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
 from mirror.kafka.faults import cause, is_refused
+from mirror.kafka.polling import flush
 from mirror.settings import Settings
 
 # Longer than a transaction may take, so that librdkafka's own time-outs come first.
@@ -327,5 +328,5 @@ class Writer:
 
 def _flush(producer: Any) -> None:
     """Wait until Kafka has answered for all produced records."""
-    if producer.flush(CALL_SECONDS):
+    if flush(producer, CALL_SECONDS):
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

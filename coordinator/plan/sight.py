@@ -185,13 +185,18 @@ class Sight:
             if all(self._views[client, family].tried for client in self._clients)
         )
 
+    def left_out(self) -> list[str]:
+        """Families of which `found` has nothing, because not every client was asked: the audience
+        of their topics would change with each answer. Recalled families are never left out."""
+        settled = self._families if self._recalled else self.settled()
+        return [family for family in self._families if family not in settled]
+
     def found(self) -> Found:
-        """The union of all clients' lists. A family is left out until every client was asked,
-        unless it was recalled: its audience would change with each answer."""
-        ready = self._families if self._recalled else self.settled()
+        """The union of all clients' lists, but for those `left_out`."""
+        left_out = self.left_out()
         audience: dict[str, set[str]] = {}
         for (client, family), view in self._views.items():
-            if family in ready:
+            if family not in left_out:
                 for topic in view.topics:
                     audience.setdefault(topic, set()).add(client)
         every = len(self._clients)

@@ -31,13 +31,14 @@ from listeners.publish.held import Source
 from listeners.publish.lanes import STALL_SECONDS, Lane, LaneWatch, places
 from listeners.publish.line import BEFORE_ALL, PAUSE_FIRST_SECONDS, Line, Problem
 from listeners.publish.metadata import Metadata
-from listeners.publish.producers import purge, serve
+from listeners.publish.producers import purge
 from listeners.publish.spool import SpoolBroken, SpoolError
 from listeners.publish.store import Store
 from mirror.base.log import logger
 from mirror.kafka import faults
 from mirror.kafka.config import let_go
 from mirror.kafka.partition import Partitions
+from mirror.kafka.polling import serve
 from mirror.kafka.record import Record
 
 WINDOW_RECORDS: Final = 500

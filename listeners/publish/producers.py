@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, Producer
@@ -17,6 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.polling import serve
 from mirror.settings import Settings
 
 RETRY_FIRST_SECONDS: Final = 0.5
@@ -68,13 +68,6 @@ class Producers:
         self.reason = ""
         self._pause = RETRY_FIRST_SECONDS
         return producer
-
-
-def serve(producer: Producer, seconds: float = 0.0) -> None:
-    """Poll a producer. confluent-kafka raises librdkafka's fatal errors here, although they come as
-    events too: then all records fail, and the next polls report them."""
-    with suppress(KafkaException):
-        producer.poll(seconds)
 
 
 def serve_reports(producer: Producer) -> threading.Thread:

@@ -34,11 +34,11 @@ from listeners.publish.extent import Lost
 from listeners.publish.keeper import Keeper
 from listeners.publish.latency import Latency
 from listeners.publish.path import Path
-from listeners.publish.producers import serve
 from listeners.publish.waits import reasons
 from mirror.base.log import logger
 from mirror.conversation.agent_event import AgentEvent
 from mirror.kafka.partition import Partitions
+from mirror.kafka.polling import serve
 from mirror.kafka.record import (
     AgentRecorder,
     Header,

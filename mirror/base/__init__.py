@@ -6,6 +6,7 @@ health       ok, degraded or down, with reasons
 redact       removes secrets from text; printable: makes text from outside safe for a terminal
 ascii_fallback  replaces characters that a terminal cannot show
 bounded      calls of foreign libraries, with a deadline that holds
+side_by_side several blocking calls at the same time
 thread_watch finds a background thread that hangs
 tls          why TLS failed, in words
 extras       what an optional package is missing for

@@ -4,6 +4,7 @@ config, admin    what librdkafka is given; topics made and checked; spread: what
 record           events → records; partition: which one a key belongs to; registry: schemas
 consume, repeats reading without a group; repeated ids dropped
 deadletters      dead letters read; limits: how large a record may be
+polling          producers' reports and fatal errors
 files            the file that keeps a client from opening; broker_states: brokers in statistics
 faults           whose fault an error is; projected: the projector's names and partitions;
                  kept: what it keeps of a conversation

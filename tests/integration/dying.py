@@ -147,10 +147,6 @@ class _Life:
                 fuse.burn(super().flush)
                 super().produce(*words, **options)
 
-            def flush(self, *words: Any, **options: Any) -> int:
-                fuse.burn(super().flush)
-                return super().flush(*words, **options)
-
         vars(outlet_module).update(Producer=Producer)
         self.redis = Redis.from_url(self.settings.redis_url, decode_responses=True, protocol=2)
         # The budget has a connection of its own: what it asks is no effect of the work.

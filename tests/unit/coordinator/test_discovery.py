@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ class Client:
         self.id = name
         self.lists: dict[str, Any] = {"queues": queues, "users": users}
         self.calls = {"queues": 0, "users": 0}
-        self.on_page: Callable[[], None] = lambda: None
+        self.on_page: Callable[[], object] = lambda: None
         self.available = TOPICS
 
     def available_topics(self) -> list[AvailableTopic]:
@@ -165,16 +166,49 @@ def test_a_listing_that_never_ends_holds_up_nobody_for_long() -> None:
     client = Client("p", queues="ab", users="endless")
     world = World(client)
     found_at: list[float] = []
+    while_listed: list[tuple[str, ...]] = []
 
     def tick() -> None:
         world.now += 1.0
         if world.discovery.found is not None and not found_at:
             found_at.append(world.now)
+            while_listed.append(world.discovery.reasons)
 
     client.on_page = tick
     assert world.look() == {"a", "b"}
     assert found_at[0] <= FIRST_SECONDS + 3
+    assert while_listed[0] == (
+        "discovery: users are still being listed, and none of them is mirrored yet",
+    )
     assert "the listing of users does not end" in world.discovery.reasons[0]
+
+
+def test_clients_list_side_by_side() -> None:
+    """Each has a request budget of its own, so six of them take no longer than the slowest."""
+    clients = [Client(name, "a", "x") for name in "pqrstu"]
+    meeting = threading.Barrier(len(clients), timeout=30.0)
+    for client in clients:
+        client.on_page = meeting.wait
+    assert World(*clients).look() == {"a", "x"}
+
+
+def test_a_new_topic_belongs_to_nobody_alone_while_the_others_list() -> None:
+    """Clients that take different times still list again at the same time."""
+    quick, slow = Client("p", "a"), Client("q", "a")
+    world = World(quick, slow, MIRROR_SUBSCRIBE="queues", MIRROR_DISCOVERY_INTERVAL="300s")
+
+    def spend() -> None:
+        world.now += 20.0
+
+    slow.on_page = spend
+    world.look()
+    slow.lists["queues"] = quick.lists["queues"] = "ab"
+    found: list[set[str]] = []
+    while not found or found[-1] != {"a", "b"}:
+        found.append(world.look(5.0))
+        assert world.discovery.found is not None
+        assert world.discovery.found.audience == {}
+        assert world.now < 400.0
 
 
 def test_an_entry_of_a_filter_that_matches_nothing_is_told() -> None:

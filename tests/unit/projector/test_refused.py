@@ -86,7 +86,10 @@ class Producer:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         self._waiting.append((Out(topic, partition, key, value, headers, timestamp), on_delivery))
 
-    def flush(self, *_: Any) -> int:
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def poll(self, _seconds: float) -> None:
         """Have the batches answered, each as a whole."""
         batches: dict[tuple[str, int], list[tuple[Out, Any]]] = {}
         for queued in self._waiting:
@@ -101,7 +104,6 @@ class Producer:
                 self._error = KafkaError(self._broker.code, "", False, False, True)
             else:
                 self._written += [message for message, _ in batch]
-        return 0
 
     def send_offsets_to_transaction(self, offsets: Any, *_: Any) -> None:
         """Take the offsets."""
@@ -110,7 +112,7 @@ class Producer:
 
     def commit_transaction(self, *_: Any) -> None:
         """All or nothing."""
-        self.flush()
+        self.poll(0.0)
         self._raise()
         self._broker.log += self._written
         self._broker.offsets = self._offsets
