@@ -32,6 +32,8 @@ READY_WITHIN_SECONDS: Final = 60.0  # seconds; a cold start on a slow machine ta
 STOPPED_WITHIN_SECONDS: Final = 20.0  # longer than the guard takes to kill processes
 KILLED_WITHIN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
+# The embedded broker keeps the first member of a group waiting for half of its session's time-out.
+SESSION_TIMEOUT_MS: Final = "6000"
 GUARD: Final = "harness.guard"
 
 
@@ -54,6 +56,7 @@ class Sandbox:
                 "MIRROR_SPOOL_DIR": str(self.state / "spool"),
                 "MIRROR_AUTOSTART": "false",
                 "MIRROR_STARTSECS": "2",  # their services run, and each start is waited for
+                "KAFKA_CONF_SESSION_TIMEOUT_MS": SESSION_TIMEOUT_MS,
                 "MIRROR_SUPERVISOR_INCLUDE": str(self.state / "services.conf"),
             }
         )
@@ -125,8 +128,7 @@ class Sandbox:
         self._until("the simulator", self._simulator_answers)
         self._until("the broker", self._broker_answers)
         ensure_topics(self.settings)
-        for program in supervise.PROGRAMS:
-            self._control("start", f"{program}:*")
+        self._control("start", "all")
 
     def stop(self) -> None:
         """Stop everything. A second Ctrl-C meanwhile kills it at once."""
@@ -159,8 +161,9 @@ class Sandbox:
             check=False,
         )
         if result.returncode:
-            told = " ".join((result.stdout + result.stderr).split())
-            program = arguments[-1].partition(":")[0]
+            said = (result.stdout + result.stderr).splitlines()
+            told = "; ".join(line for line in said if not line.endswith(": started"))
+            program = told.partition(":")[0]  # "dashboard:dashboard-1: ERROR (spawn error)"
             port = self.services.dashboard_port
             if program == "dashboard" and not is_free(port):
                 again = "which was free a moment ago: start the sandbox again, it takes another"
