@@ -164,7 +164,8 @@ class Direct:
         self._problem = None
         self.retired_at = self._less_at = now
         self._left = len(self.retiring)
-        self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
+        if self.under_way:  # else the process stops, and nothing is left to do
+            self._log.warning("producer_failed_over_to_spool", reason=reason, waiting=self._left)
 
     def retire(self, now: float, *, hurry: bool = False) -> bool:
         """Continue the retirement. Returns whether the retiring producer is empty and gone.

@@ -197,7 +197,7 @@ def test_a_janitor_outlives_a_broker_that_refuses_its_producer(cluster: KafkaClu
     ]
     allow(cluster, "janitor", ResourceType.TOPIC, "t", AclOperation.DESCRIBE)
     for _ in range(2):
-        with pytest.raises(KafkaUnavailable, match="FATAL|AUTHORIZATION_FAILED"):
+        with pytest.raises(KafkaUnavailable, match=r"FATAL|AUTHORIZATION_FAILED"):
             producer.send(events)
     for name in ("t", "t.dlq"):
         allow(

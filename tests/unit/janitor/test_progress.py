@@ -166,17 +166,16 @@ class Refusing:
         if not topic.endswith(".dlq"):
             self._reports.append(on_delivery)
 
-    def flush(self, _seconds: float) -> int:
-        self._waiting.call()
-        for report in self._reports:
-            report(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
-        self._reports.clear()
-        return 0
+    def __len__(self) -> int:
+        return len(self._reports)
+
+    def poll(self, seconds: float) -> None:
+        if seconds:
+            self._waiting.call()
+        while self._reports:
+            self._reports.pop()(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
 
     def purge(self) -> None:
-        """Nothing is left."""
-
-    def poll(self, _seconds: float) -> None:
         """Nothing is left."""
 
 
