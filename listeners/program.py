@@ -26,7 +26,6 @@ from listeners.counters import Counters
 from listeners.health import ListenerHealth
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
-from listeners.receive.connection import tls_context
 from listeners.receive.loop import Loop
 from listeners.receive.native import Native
 from listeners.shutdown import shut_down
@@ -40,6 +39,7 @@ from mirror.checks.redis import check_redis
 from mirror.conversation.normaliser import Normaliser, Personal
 from mirror.fleet.pinned import pin
 from mirror.fleet.words import Beat
+from mirror.genesys.sockets import tls_context
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.runtime.metrics import NATIVE, SPOOL_LIMIT, gauge

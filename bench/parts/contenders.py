@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import ssl
 import sys
 import time
@@ -37,12 +38,13 @@ from listeners.channels.session import HeldSeat, Session, Step
 from listeners.counters import Counters
 from listeners.publish.publisher import Publisher
 from listeners.receive import native_reader
-from listeners.receive.connection import Connection, open_socket, tls_context
+from listeners.receive.frames import FrameParser
 from listeners.receive.loop import READ_BUFFER_BYTES, Loop
 from listeners.receive.native import Native
 from mirror.conversation.normaliser import Normaliser
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
+from mirror.genesys.sockets import open_socket, tls_context
 from mirror.kafka.config import producer_config
 from mirror.settings import Settings, load
 
@@ -105,18 +107,17 @@ class Watch:
         )
 
 
-def connect(task: Task) -> list[Connection]:
-    """All connections of a task, by the product's own means."""
+def connect(task: Task) -> list[socket.socket]:
+    """All sockets of a task, by the product's own means."""
     context = tls_context()
     if task.ca:
         context.load_verify_locations(task.ca)
-    return [Connection(open_socket(task.uri, context, "bench")) for _ in range(task.connections)]
+    return [open_socket(task.uri, context, "bench") for _ in range(task.connections)]
 
 
 def floor(task: Task) -> Outcome:
     """Take bytes from one socket as they come, in large reads."""
-    (connection,) = connect(task)
-    sock = connection.sock
+    (sock,) = connect(task)
     sock.setblocking(True)
     view = memoryview(bytearray(READ_BUFFER_BYTES))
     sock.send(b"x")
@@ -128,17 +129,18 @@ def floor(task: Task) -> Outcome:
 
 def raw(task: Task) -> Outcome:
     """Produce each frame as it is, without a key and without headers."""
-    (connection,) = connect(task)
-    connection.sock.setblocking(True)
+    (sock,) = connect(task)
+    sock.setblocking(True)
+    parser = FrameParser()
     producer = Producer(producer_config(_settings(task, ""), "listener"))
     produce, topic = producer.produce, task.topic
     view = memoryview(bytearray(READ_BUFFER_BYTES))
-    connection.sock.send(b"x")
+    sock.send(b"x")
     watch = Watch()
     frames = 0
     with suppress(EOFError, ssl.SSLEOFError):
         while frames < task.frames:
-            items, _, _ = _read(connection, view)
+            items, _, _ = _read(sock, parser, view)
             for item in items:
                 try:
                     produce(topic, item)
@@ -151,13 +153,15 @@ def raw(task: Task) -> Outcome:
     return watch.outcome(frames, frames - left)
 
 
-def _read(connection: Connection, view: memoryview) -> tuple[list[Any], int, bool]:
+def _read(
+    sock: socket.socket, parser: FrameParser, view: memoryview
+) -> tuple[list[Any], int, bool]:
     """One read that waits; the product's own reading is for sockets that do not."""
-    start = connection.parser.restore(view)
-    count = connection.sock.recv_into(view[start:])
+    start = parser.restore(view)
+    count = sock.recv_into(view[start:])
     if not count:
         raise EOFError
-    return connection.parser.cut(view, start + count), count, False
+    return parser.cut(view, start + count), count, False
 
 
 def native(task: Task) -> Outcome:
@@ -167,7 +171,7 @@ def native(task: Task) -> Outcome:
 
 def ours(task: Task, module: Any = None) -> Outcome:
     """The listener's loop with everything behind it, but for its beats and workers."""
-    connections = connect(task)
+    sockets = connect(task)
     with TemporaryDirectory() as folder:
         counters = Counters()
         publisher = Publisher(_settings(task, folder), "bench", counters)
@@ -176,12 +180,12 @@ def ours(task: Task, module: Any = None) -> Outcome:
         reader = module and Native(module, normaliser, publisher.recorder, counters)
         loop = Loop(session, normaliser, publisher, counters, native=reader)
         loop.executor = Mock()  # the end of a stream is a loss, which nothing is done about
-        for number, connection in enumerate(connections):
-            _open(loop, session, connection, number, task.uri)
+        for number, sock in enumerate(sockets):
+            _open(loop, session, sock, number, task.uri)
         done = _Done(loop, counters, publisher, task.frames)
         session.tick = done  # type: ignore[assignment,method-assign]  # called every pass
-        for connection in connections:
-            connection.sock.send(b"x")
+        for sock in sockets:
+            sock.send(b"x")
         collector.tune()
         watch = Watch()
         loop.run()
@@ -191,13 +195,13 @@ def ours(task: Task, module: Any = None) -> Outcome:
         return outcome
 
 
-def _open(loop: Loop, session: Session, connection: Connection, number: int, uri: str) -> None:
+def _open(loop: Loop, session: Session, sock: socket.socket, number: int, uri: str) -> None:
     grant = Grant(str(number), "a", 1, "client", 1)
     channel = Channel(grant, (), time.monotonic(), holder="bench", silence=3600.0, rng=Random(1))
     channel.handle = Handle(f"streaming-0-{number}", uri)
     channel.phase = "connecting"
     session.seats[grant.seat] = HeldSeat(channel)
-    loop.opened(channel, connection, 0)
+    loop.opened(channel, sock, 0)
     channel.phase = "live"
 
 

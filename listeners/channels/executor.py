@@ -8,6 +8,7 @@ place, may be temporary.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,13 +17,13 @@ from typing import Final, Protocol
 from listeners.channels.actions import Action, Connect, Create, Release, Reserve, Subscribe, Verify
 from listeners.channels.channel import Channel, fields
 from listeners.channels.workers import Workers
-from listeners.receive.connection import GONE, Connection, open_socket
 from mirror.base.errors import GenesysError, GenesysRateLimited, MirrorError
 from mirror.base.log import logger
 from mirror.base.redact import scrub
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
 from mirror.genesys.shapes import NewChannel
+from mirror.genesys.sockets import GONE, open_socket
 
 # While all reservations are taken, another listener must release one first.
 FULL_RETRY_SECONDS: Final = 3.0
@@ -30,7 +31,7 @@ _NOT_FOUND: Final = 404
 
 Outcome = Callable[[float], list[Action]]
 Post = Callable[[Channel, Outcome], None]
-Opened = Callable[[Channel, Connection, int], None]
+Opened = Callable[[Channel, socket.socket, int], None]
 
 
 class Genesys(Protocol):
@@ -78,7 +79,7 @@ class Executor:
         user_agent: str,
         opened: Opened,
     ) -> None:
-        """`opened` takes a connection in the loop's thread, before the channel gets the outcome."""
+        """`opened` takes a socket in the loop's thread, before the channel gets the outcome."""
         self._workers = workers
         self._genesys = genesys
         self._reservations = reservations
@@ -149,10 +150,9 @@ class Executor:
             self._log.warning("channel_open_failed", **fields(channel), error=error, gone=gone)
             reason = _said(error)
             return lambda now: channel.failed(action.number, now, gone=gone, reason=reason)
-        connection = Connection(sock)
 
         def outcome(now: float) -> list[Action]:
-            self._opened(channel, connection, action.number)
+            self._opened(channel, sock, action.number)
             return channel.connected(action.number, now)
 
         return outcome

@@ -1,7 +1,7 @@
 """One open WebSocket: a non-blocking socket with its frame parser. Belongs to the loop's thread.
 
-`open_socket` (`mirror.genesys.sockets`) does the blocking handshake in a worker and takes over the
-socket from websocket-client. From then on `listeners.receive.frames` parses its bytes.
+A worker did the blocking handshake (`mirror.genesys.sockets.open_socket`). From then on
+`listeners.receive.frames` parses the bytes of the socket.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import ssl
 from typing import Final
 
 from listeners.receive.frames import FrameParser, Item, encode
-from mirror.genesys.sockets import GONE, open_socket, tls_context
-
-__all__ = ["GONE", "WOULD_BLOCK", "Connection", "open_socket", "tls_context"]
 
 MAX_OUTGOING_BYTES: Final = 64 * 1024
 # A TLS record holds 16 KiB: reading goes on while the shared buffer has room for one more.

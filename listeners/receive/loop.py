@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -242,13 +243,13 @@ class Loop:
 
     # -- sockets ---------------------------------------------------------------------------------
 
-    def opened(self, channel: Channel, connection: Connection, number: int) -> None:
-        """Take a fresh connection, unless the channel no longer waits for it."""
+    def opened(self, channel: Channel, sock: socket.socket, number: int) -> None:
+        """Take a fresh socket, unless the channel no longer waits for it."""
         if not channel.awaits(number):
-            connection.close()
+            sock.close()
             return
         self._drop(channel)
-        self._connections[channel] = connection
+        connection = self._connections[channel] = Connection(sock)
         if self._native is not None:
             connection.parser.texts = self._native.texts
         self._selector.register(connection, selectors.EVENT_READ, channel)

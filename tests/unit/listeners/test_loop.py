@@ -20,7 +20,6 @@ from listeners.channels.channel import Channel
 from listeners.channels.session import HeldSeat, Session
 from listeners.counters import Counters
 from listeners.health import ListenerHealth
-from listeners.receive.connection import Connection
 from listeners.receive.loop import READ_SECONDS, Loop
 from mirror.base.health import Health
 from mirror.base.log import capture_logs
@@ -119,7 +118,7 @@ class Scene:
         near, far = socket.socketpair()
         near.setblocking(False)
         number = channel._number
-        self.loop.opened(channel, Connection(near), number)
+        self.loop.opened(channel, near, number)
         channel.connected(number, time.monotonic())
         now = time.monotonic()
         channel.subscribed(channel._number, now, rejected=(), expires_in=None)
