@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from dashboard.pages.hub import Hub
+from dashboard.hub import Hub
 from dashboard.reader.reader import Reader
 from mirror.runtime.metrics import DASHBOARD, Numbers
 

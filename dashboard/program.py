@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dashboard.hub import Hub
 from dashboard.metrics import Metrics
 from dashboard.pages.guard import check
-from dashboard.pages.hub import Hub
 from dashboard.pages.server import WebServer, listen
 from dashboard.pages.web import make_app
 from dashboard.reader.past import Past

@@ -12,7 +12,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from dashboard.pages.hub import Hub
+from dashboard.hub import Hub
 from dashboard.pages.punctual import Punctual
 from mirror.base.errors import SettingsError
 from mirror.runtime import serving

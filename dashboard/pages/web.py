@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dashboard.hub import Hub, Listener
 from dashboard.pages.guard import COOKIE, SESSION_SECONDS, Guard, Sessions
-from dashboard.pages.hub import Hub, Listener
 from dashboard.reader.reader import Reader
 from dashboard.reader.selection import STATES_TO_CHOOSE, Choice
 from dashboard.reader.timeline import timeline

@@ -2,6 +2,7 @@
 
 reader       the thread that reads Kafka: events → floor → one message a tick for all browsers
 watch        the thread that reads Redis: the mirror's health, and whether Kafka answers
+availability what answers and what does not, and since when (pure)
 floor        events → counts by queue and state (pure); floor_position: where one conversation
              stands
 timeline     one conversation as legs over time (pure)

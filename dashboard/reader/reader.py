@@ -20,7 +20,7 @@ import msgspec
 import redis
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from dashboard.pages.hub import Hub, message
+from dashboard.hub import Hub, message
 from dashboard.reader.dead_letters import LETTERS_KEPT, Letters
 from dashboard.reader.feed import Feed, Finalized
 from dashboard.reader.floor import MOST_LIVE, MOST_OVER, OVER_KEPT_MS, Floor

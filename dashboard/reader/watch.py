@@ -16,9 +16,9 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from dashboard.pages.availability import Availability, Standing, answered, failed, stands
-from dashboard.pages.hub import Hub, message
+from dashboard.hub import Hub, message
 from dashboard.reader import fleet
+from dashboard.reader.availability import Availability, Standing, answered, failed, stands
 from dashboard.reader.reader import Reader, wall_ms
 from mirror import __version__
 from mirror.base.errors import MirrorError

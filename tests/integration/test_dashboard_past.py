@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from dashboard.pages.hub import Hub
+from dashboard.hub import Hub
 from dashboard.reader import reader as reading
 from dashboard.reader.past import Past
 from dashboard.reader.reader import Reader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.pages.availability import Availability, Standing, answered, failed, stands
+from dashboard.reader.availability import Availability, Standing, answered, failed, stands
 
 
 def test_since_when_a_service_is_away_is_kept() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dashboard.pages import hub as hub_module
-from dashboard.pages.hub import QUEUE_LENGTH, Hub, Listener, message
+from dashboard import hub as hub_module
+from dashboard.hub import QUEUE_LENGTH, Hub, Listener, message
 
 FLOOR = frozenset({"floor"})
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
-from dashboard.pages.hub import Hub
+from dashboard.hub import Hub
 from dashboard.reader import past as module
 from dashboard.reader.past import Past
 from dashboard.reader.reader import Reader

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from dashboard.pages.hub import Hub
+from dashboard.hub import Hub
 from dashboard.reader.reader import Reader
 from dashboard.reader.watch import STALE_SECONDS, Watch
 from mirror.base.errors import KafkaUnavailable

@@ -19,6 +19,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "coordinator.tracker": (),
     "janitor.gaps": (),
     "janitor.zombies": (),
+    "dashboard.reader": (),
+    "dashboard.pages": ("dashboard.reader",),
 }
 
 
