@@ -120,7 +120,7 @@ def retry(letters: tuple[str, ...]) -> None:
     from mirror.fleet.pinned import pin
     from mirror.kafka import registry
     from mirror.kafka.admin import check
-    from mirror.kafka.config import check_properties
+    from mirror.kafka.client import check_properties
     from mirror.kafka.deadletters import DeadLetters
 
     settings = settings_of_environment()

@@ -24,7 +24,7 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     from mirror.base.errors import EXIT_DONE
     from mirror.checks import examine
     from mirror.genesys.proxy import check_proxy
-    from mirror.kafka.config import check_properties
+    from mirror.kafka.client import check_properties
     from mirror.runtime.command import fail
     from mirror.settings import describe, load
 

@@ -95,7 +95,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     from listeners.receive import native_reader
     from mirror.genesys.client import GenesysClient
     from mirror.kafka import registry
-    from mirror.kafka.config import check_properties
+    from mirror.kafka.client import check_properties
     from mirror.redis.connect import connect
     from mirror.redis.keys import Keys
     from mirror.redis.rate import RateBudget

@@ -21,7 +21,8 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.conversation.event import Event
 from mirror.kafka import faults
-from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import producer_config
 from mirror.kafka.limits import record_limit
 from mirror.kafka.partition import partition
 from mirror.kafka.polling import flush, serve

@@ -19,7 +19,8 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
-from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import committed_reader_config
 from mirror.kafka.kept import KEPT_HEADER
 from mirror.kafka.limits import record_limit
 from mirror.kafka.projected import PARTITIONS_HEADER, group_name

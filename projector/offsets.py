@@ -18,7 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from mirror.base.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, admin_config, explain, open_client
+from mirror.kafka.client import ClientLog, explain, open_client
+from mirror.kafka.config import admin_config
 from mirror.kafka.partition import leaderless
 from mirror.settings import Settings
 

@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 
 from mirror.base.errors import KafkaUnavailable, MirrorError
 from mirror.kafka.admin import TopicState, check, replace_topics
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.kafka.faults import cause
 from mirror.kafka.projected import group_id
 from mirror.settings import Settings

@@ -14,7 +14,8 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from mirror.base.log import logger
-from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import committed_reader_config
 from mirror.kafka.kept import kept_of
 from mirror.settings import Settings
 from projector.projection import Partition

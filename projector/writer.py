@@ -26,7 +26,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from mirror.base.bounded import BoundedCalls, Stuck
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
-from mirror.kafka.config import ClientLog, explain, open_client, transactional_config
+from mirror.kafka.client import ClientLog, explain, open_client
+from mirror.kafka.config import transactional_config
 from mirror.kafka.faults import cause, is_refused
 from mirror.kafka.polling import flush
 from mirror.settings import Settings

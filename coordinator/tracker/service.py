@@ -40,7 +40,8 @@ from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.backfill import file_recall
 from mirror.fleet.workers import Reporter
-from mirror.kafka.config import ClientLog, member_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import member_config
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings

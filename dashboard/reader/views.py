@@ -25,7 +25,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from dashboard.reader.timeline import Mark
 from mirror.conversation.fold import ConversationView
 from mirror.conversation.times import epoch_ms
-from mirror.kafka.config import ClientLog, committed_reader_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import committed_reader_config
 from mirror.kafka.kept import ID_BYTES, KeptLeg, UnknownFormat, kept_of, read_head, read_kept
 from mirror.kafka.partition import leaderless
 from mirror.settings import Settings

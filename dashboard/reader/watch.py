@@ -25,7 +25,8 @@ from mirror.base.errors import MirrorError
 from mirror.base.log import logger
 from mirror.base.thread_watch import ReportProgress, unwatched
 from mirror.fleet.names import FAMILIES, read_names
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.redis.connect import explained
 from mirror.redis.keys import Keys
 from mirror.settings import Settings

@@ -29,7 +29,7 @@ from confluent_kafka import KafkaError, Producer
 from listeners.publish.lanes import SAMPLE_EVERY_MS, STALL_SECONDS, LaneWatch
 from listeners.publish.producers import Producers, purge, serve_reports
 from mirror.base.log import logger
-from mirror.kafka.config import let_go
+from mirror.kafka.client import let_go
 from mirror.kafka.partition import Partitions
 from mirror.kafka.polling import serve
 from mirror.kafka.record import Record

@@ -36,7 +36,7 @@ from listeners.publish.spool import SpoolBroken, SpoolError
 from listeners.publish.store import Store
 from mirror.base.log import logger
 from mirror.kafka import faults
-from mirror.kafka.config import let_go
+from mirror.kafka.client import let_go
 from mirror.kafka.partition import Partitions
 from mirror.kafka.polling import serve
 from mirror.kafka.record import Record

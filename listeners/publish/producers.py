@@ -15,7 +15,8 @@ from confluent_kafka import KafkaException, Producer
 
 from mirror.base.errors import MirrorError
 from mirror.base.log import logger
-from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import producer_config
 from mirror.kafka.polling import serve
 from mirror.settings import Settings
 

@@ -18,7 +18,8 @@ from mirror.base.units import counted
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, SETTINGS_HINT, Cluster, check
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.settings import Settings
 
 LEAST_RETENTION_MS: Final = 24 * 3_600_000

@@ -20,7 +20,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 
 from mirror.base.errors import EXIT_DEPENDENCY, MirrorError
 from mirror.checks.finding import Finding, bad, doubtful, good
-from mirror.kafka.config import ClientLog, open_client, producer_config
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import producer_config
 from mirror.settings import Settings
 
 TIMEOUT_SECONDS: Final = 8.0

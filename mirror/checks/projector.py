@@ -17,7 +17,8 @@ from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka import configuration, shape
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, topic_rights
 from mirror.kafka.admin import Cluster, check
-from mirror.kafka.config import ClientLog, admin_config, explain, open_client, transactional_config
+from mirror.kafka.client import ClientLog, explain, open_client
+from mirror.kafka.config import admin_config, transactional_config
 from mirror.kafka.projected import moved, read_partitions, transactional_prefix, unread
 from mirror.settings import Settings
 

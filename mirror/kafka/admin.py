@@ -19,7 +19,8 @@ from confluent_kafka.cimpl import NewTopic
 from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import logger
 from mirror.base.units import counted
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.kafka.spread import await_spread
 from mirror.settings import Settings
 

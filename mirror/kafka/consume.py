@@ -24,7 +24,8 @@ from confluent_kafka import (
 from mirror.base.errors import KafkaUnavailable
 from mirror.conversation.agent_event import AgentEvent
 from mirror.conversation.event import Event
-from mirror.kafka.config import ClientLog, committed_reader_config, consumer_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import committed_reader_config, consumer_config
 from mirror.kafka.partition import partition
 from mirror.kafka.record import UndecodableRecord, read_agent_event, read_event
 from mirror.settings import Settings

@@ -16,13 +16,8 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from mirror.base.errors import KafkaUnavailable
-from mirror.kafka.config import (
-    ClientLog,
-    committed_reader_config,
-    consumer_config,
-    explain,
-    open_client,
-)
+from mirror.kafka.client import ClientLog, explain, open_client
+from mirror.kafka.config import committed_reader_config, consumer_config
 from mirror.settings import Settings
 
 PARTITIONS_HEADER: Final = "mirror-partitions"

@@ -14,7 +14,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from mirror.base.errors import KafkaUnavailable
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.kafka.partition import leaderless
 from mirror.settings import Settings
 

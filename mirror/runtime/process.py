@@ -42,7 +42,7 @@ from mirror.base.thread_watch import ThreadWatch
 from mirror.checks.checkup import Checkup
 from mirror.checks.finding import Finding
 from mirror.fleet.waiting import WaitNote
-from mirror.kafka.config import check_properties
+from mirror.kafka.client import check_properties
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.runtime import signals

@@ -15,7 +15,8 @@ from mirror.base.errors import KafkaUnavailable
 from mirror.base.log import capture_logs
 from mirror.conversation.event import Event, identity
 from mirror.kafka.admin import check, check_topics, ensure_topics
-from mirror.kafka.config import ClientLog, producer_config
+from mirror.kafka.client import ClientLog
+from mirror.kafka.config import producer_config
 from mirror.kafka.consume import EventStream
 from mirror.kafka.record import Recorder
 from mirror.settings import Settings, load

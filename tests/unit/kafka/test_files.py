@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from dashboard.reader.watch import Watch
 from mirror.base.errors import KafkaUnavailable, SettingsError
-from mirror.kafka.config import ClientLog, admin_config, open_client
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config
 from mirror.runtime.startup import Startup
 from mirror.settings import Settings, load
 
@@ -122,7 +123,7 @@ MODULES = modules()
 OPENERS = sorted(
     name
     for name, called in MODULES.items()
-    if "open_client" in called and name != "mirror.kafka.config"
+    if "open_client" in called and name != "mirror.kafka.client"
 )
 
 

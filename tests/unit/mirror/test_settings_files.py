@@ -11,13 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from console.healthcheck import check
 from mirror.base.errors import EXIT_USAGE, SettingsError
-from mirror.kafka.config import (
-    ClientLog,
-    admin_config,
-    consumer_config,
-    open_client,
-    producer_config,
-)
+from mirror.kafka.client import ClientLog, open_client
+from mirror.kafka.config import admin_config, consumer_config, producer_config
 from mirror.settings import load, value
 
 DOCS = Path(__file__).parents[3] / "docs"
