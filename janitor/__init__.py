@@ -8,6 +8,7 @@ claims.py    claims work in Redis, so janitors share it and take over a dead jan
 answers.py   judges an answer of Genesys; agreement.py: whether REST and analytics name legs alike
 control.py   the control question: does Genesys know any conversation at all?
 segments.py  the segments of a conversation as analytics shows it
-genesys.py   the OAuth clients, within the janitors' share of their budget
+genesys.py   the OAuth clients, in turn; budget.py: the janitors' share of their request budget
+details.py   asks analytics about many conversations; oddity.py: is one odd, or Genesys away?
 producer.py  events → Kafka, acknowledged
 """

@@ -1,53 +1,34 @@
-"""The janitor's OAuth clients: used in turn, within the janitor's share of their request budget.
+"""The janitor's OAuth clients: used in turn, and each asked for what it may see.
 
-Listeners and the coordinator need the budget for channels and discovery. So all janitors together
-take at most `share` of it (a second meter in Redis), and wait while the burst of the common budget
-is used up.
+Clients may see different divisions. Then what one of them does not show may exist.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 import redis
 
-from mirror.base.errors import (
-    GenesysError,
-    GenesysRateLimited,
-    GenesysRefused,
-    GenesysUnavailable,
-    RedisUnavailable,
-)
+from janitor.budget import SharedBudget
+from janitor.oddity import may_be_odd
+from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.base.log import logger
 from mirror.fleet.topics import read_shards
 from mirror.genesys.client import GenesysClient
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.keys import Keys
-from mirror.redis.rate import BURST, RATE_PER_MINUTE, RateBudget
-from mirror.redis.scripts import script
 from mirror.settings import Settings
 
 LOOK_SECONDS: Final = 60.0
-# Requests for the details of a hundred conversations: enough to find four odd ones.
-MOST_HALVES: Final = 64
-# Failures of Genesys' own (500) take some seconds each: enough of them to find an odd conversation,
-# and few enough for the lease of its batch.
-MOST_FAILED: Final = 12
-# Halving a hundred down to an odd one takes eight requests. If more fail in a row, Genesys is away.
-MOST_IN_A_ROW: Final = 9
 _FORBIDDEN: Final = 403
-# A 503 is about the service, and not about the request.
-_MAY_BE_ODD: Final = frozenset({500, 502, 504})
 # No client's name: stands for the unknown audience of a topic.
 _NOBODY: Final = ("",)
 # For a conversation of another division a client answers "refused" or "not found".
 _MAY_BE_ELSEWHERE: Final = frozenset({_FORBIDDEN, 404})
-_UNREAD: Final = "analytics' answer is missing or cannot be read"
 
 
 class Genesys(Protocol):
@@ -61,94 +42,6 @@ class Genesys(Protocol):
 
     def details(self, conversation_ids: Sequence[str]) -> list[AnalyticsConversation]:
         """Analytics of up to 100 conversations, without unknown ones."""
-
-
-class Details(msgspec.Struct):
-    """Analytics' answers by conversation id, without unknown ones.
-
-    `refused` are those that analytics cannot be asked about, with the reason: for what it says
-    about them, only REST counts.
-    """
-
-    shown: dict[str, AnalyticsConversation] = {}
-    refused: dict[str, str] = {}
-
-
-def refuses_request(error: GenesysError) -> bool:
-    """Whether Genesys refuses what was asked for (400 and the like), and not who asks."""
-    ours = (GenesysRefused, GenesysRateLimited, GenesysUnavailable)
-    return 400 <= error.status < 500 and not isinstance(error, ours)
-
-
-def may_be_odd(error: GenesysError) -> bool:
-    """Whether something odd in the request may be the cause: Genesys refuses it, or fails at it."""
-    return refuses_request(error) or (error.is_genesys and error.status in _MAY_BE_ODD)
-
-
-class Oddity:
-    """Decides whether an odd id in a request explains an error, or Genesys is away. Pure.
-
-    An odd id may make Genesys refuse the request (400) or fail (500). While Genesys is away, it
-    fails at every request.
-    """
-
-    def __init__(self) -> None:
-        self.failed = 0
-        self._in_a_row = 0
-
-    def answered(self) -> None:
-        """Note an answer."""
-        self._in_a_row = 0
-
-    def explains(self, error: GenesysError) -> bool:
-        """Note an error; whether something odd in the request may be its cause."""
-        if refuses_request(error):
-            return True
-        if not may_be_odd(error):
-            return False
-        self.failed += 1
-        self._in_a_row += 1
-        return self._in_a_row < MOST_IN_A_ROW
-
-
-def ask_details(
-    genesys: Genesys, ids: Sequence[str], call: Callable[[], None], until: float = math.inf
-) -> Details:
-    """Analytics of up to 100 conversations; `call` is called before each request.
-
-    One odd id can make Genesys refuse all, or fail. Then each request has half of the ids, until
-    the odd one is found. There are at most `MOST_HALVES` requests, and none begins after `until`
-    (of the monotonic clock). Raises `GenesysError` if Genesys cannot be asked, or if the time is
-    up.
-    """
-    found, oddity = Details(), Oddity()
-    failed: GenesysError | None = None
-    groups, calls = [list(ids)], 0
-    while groups:
-        if failed is not None and time.monotonic() > until:
-            raise failed
-        group = groups.pop()
-        calls += 1
-        call()
-        try:
-            answer = genesys.details(group)
-        except GenesysError as error:
-            if not oddity.explains(error):
-                raise
-            failed = error
-            if len(group) == 1 or calls >= MOST_HALVES or oddity.failed >= MOST_FAILED:
-                found.refused.update(dict.fromkeys(group, str(error)))
-            else:
-                half = len(group) // 2
-                groups += [group[half:], group[:half]]
-            continue
-        oddity.answered()
-        for shown in answer:
-            if shown.is_unread:
-                found.refused[shown.conversation_id] = _UNREAD
-            elif shown.conversation_id in group:
-                found.shown[shown.conversation_id] = shown
-    return found
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -176,38 +69,6 @@ class Pool(Genesys, Protocol):
 
     def seeing(self, topics: Sequence[str]) -> Sight:
         """The clients that see these topics. Raises `RedisUnavailable`."""
-
-
-class SharedBudget(RateBudget):
-    """A client's request budget, of which all janitors together take at most a share."""
-
-    def __init__(self, client: redis.Redis, keys: Keys, oauth_client: str, share: float) -> None:
-        burst = max(1, round(BURST * share))
-        super().__init__(client, keys, oauth_client, burst=burst)
-        self._share_key = keys.janitor_rate(oauth_client)
-        self._ask_share = script(client, "rate")
-        self._share_cost_ms = 60_000 / (RATE_PER_MINUTE * share)
-        self._share_burst_ms = burst * self._share_cost_ms
-        self._granted = False
-        self._share_lock = threading.Lock()
-
-    def ask(self) -> float:
-        """0.0 if one call is allowed now, else the seconds until the next question."""
-        with self._share_lock:
-            if not self._granted:
-                try:
-                    pause = self._ask_share(
-                        [self._share_key], [self._share_cost_ms, self._share_burst_ms]
-                    )
-                except RedisUnavailable:
-                    return super().ask()  # without Redis it allows a small part of the rate
-                if pause:
-                    return int(pause) / 1000
-                self._granted = True  # kept until the common budget agrees
-            common = super().ask()
-            if not common:
-                self._granted = False
-            return common
 
 
 class Audience:

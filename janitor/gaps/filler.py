@@ -29,7 +29,8 @@ from janitor.gaps.plan import predicates
 from janitor.gaps.reading import Desk, GapReading, Stopped
 from janitor.gaps.unfinished import Unfinished
 from janitor.gaps.unread import PARTITION
-from janitor.genesys import Pool, refuses_request
+from janitor.genesys import Pool
+from janitor.oddity import refuses_request
 from janitor.producer import AckedProducer
 from mirror.base.errors import GenesysError, KafkaUnavailable
 from mirror.base.log import logger

@@ -16,7 +16,8 @@ from typing import Final
 
 from janitor.gaps.plan import MAX_HITS, PAGE_SIZE, Question
 from janitor.gaps.unread import INCOMPLETE, REPEATED, TOO_MANY, Unread
-from janitor.genesys import Genesys, Oddity, refuses_request
+from janitor.genesys import Genesys
+from janitor.oddity import Oddity, refuses_request
 from mirror.base.errors import GenesysError
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 

@@ -32,13 +32,14 @@ import redis
 from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
 from janitor.control import any_conversation
+from janitor.details import ask_details
 from janitor.gaps.listing import Listing
 from janitor.gaps.marks import Marks
 from janitor.gaps.plan import MARGIN_MS, PAGE_SIZE, lived, predicates, questions
 from janitor.gaps.unfinished import Unfinished
 from janitor.gaps.unread import INCOMPLETE, PARTITION, Unread
 from janitor.gaps.withheld import WAIT_MS, Withheld
-from janitor.genesys import Genesys, Part, ask_details
+from janitor.genesys import Genesys, Part
 from janitor.producer import AckedProducer, PartitionUnavailable
 from mirror.base.errors import GenesysUnavailable
 from mirror.base.log import logger

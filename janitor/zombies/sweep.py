@@ -38,7 +38,8 @@ from janitor.agreement import Agreement
 from janitor.answers import Answer, ask
 from janitor.claims import Leases
 from janitor.control import any_conversation
-from janitor.genesys import Details, Genesys, ask_details
+from janitor.details import Details, ask_details
+from janitor.genesys import Genesys
 from janitor.producer import AckedProducer, PartitionUnavailable
 from janitor.zombies import doubt
 from janitor.zombies.held import Held

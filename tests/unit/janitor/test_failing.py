@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from janitor.claims import Claim
-from janitor.genesys import MOST_HALVES, MOST_IN_A_ROW, ask_details
+from janitor.details import MOST_HALVES, ask_details
+from janitor.oddity import MOST_IN_A_ROW
 from janitor.zombies.sweep import AGAIN_MOST_SECONDS, BATCH, GIVE_UP_AFTER, LEASE_SECONDS
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.genesys.shapes import AnalyticsConversation

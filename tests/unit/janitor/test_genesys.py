@@ -9,7 +9,8 @@ import msgspec
 import pytest
 import redis
 
-from janitor.genesys import GenesysPool, ask_details
+from janitor.details import ask_details
+from janitor.genesys import GenesysPool
 from janitor.zombies.sweep import Sweep, Zombies
 from mirror.base.errors import GenesysError, GenesysRefused, GenesysUnavailable
 from mirror.conversation.normaliser import Normaliser
