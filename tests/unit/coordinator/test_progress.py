@@ -13,7 +13,7 @@ from coordinator.tracker.service import Tracker
 from mirror.base.errors import GenesysUnavailable
 from mirror.genesys.shapes import AvailableTopic, Entity, EntityPage
 from mirror.settings import Settings, load
-from tests.unit.mirror.waiting import DAY, Waiting
+from tests.unit.base.waiting import DAY, Waiting
 
 PAGES = 200
 

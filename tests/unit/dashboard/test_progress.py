@@ -14,7 +14,7 @@ from dashboard.reader.watch import STALE_SECONDS, Watch
 from mirror.base.errors import KafkaUnavailable
 from mirror.fleet.tracked import Tracked, encode
 from mirror.settings import Settings, load
-from tests.unit.mirror.waiting import Waiting
+from tests.unit.base.waiting import Waiting
 
 PARTITIONS = 100
 PAGES = 100

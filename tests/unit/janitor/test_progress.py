@@ -23,7 +23,7 @@ from mirror.fleet.tracked import Tracked, TrackedLeg
 from mirror.genesys.shapes import AnalyticsConversation, AnalyticsPage
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
-from tests.unit.mirror.waiting import DAY, Waiting
+from tests.unit.base.waiting import DAY, Waiting
 
 
 @pytest.fixture

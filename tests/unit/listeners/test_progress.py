@@ -14,7 +14,7 @@ from listeners.publish.extent import Lost
 from listeners.receive.loop_state import LoopState
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
-from tests.unit.mirror.waiting import DAY, Waiting
+from tests.unit.base.waiting import DAY, Waiting
 
 SHARDS = 100
 

@@ -61,6 +61,16 @@ def test_each_package_lists_its_modules(folder: Path) -> None:
     assert within - listed == set()
 
 
+# Tests of what is no package of Python.
+OTHER_TESTS = {"deploy", "native", "packaging", "services"}
+
+
+def test_each_folder_of_unit_tests_has_the_name_of_a_package() -> None:
+    """Whoever knows the code's file finds its tests."""
+    folders = {path.name for path in (ROOT / "tests/unit").iterdir() if list(path.glob("*.py"))}
+    assert folders - {package.name for package in packages()} == OTHER_TESTS
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [
