@@ -34,16 +34,16 @@ from bench.parts.mirrored import (
     SHORT,
     active,
     filled,
-    known,
     live,
     requests,
     violations,
 )
 from bench.parts.zombies import zombies
 from harness.deployment import Deployment
-from harness.oracle import RESTORABLE, Truth, judge, restorable
+from harness.oracle import RESTORABLE, judge, restorable
 from harness.process import ServiceError, wait_until
 from mirror.fleet.gaps import list_gaps
+from simulator.ledger import Truth
 
 CUT_SECONDS: Final = 60
 LASTING: Final = 2_000  # calls that do not end while Redis is emptied
@@ -82,16 +82,10 @@ def cut(folder: Path, rate: float) -> bool:
 
 
 def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
-    everything, events = mirror.raw_ledger(), mirror.events()
+    everything, events = mirror.ledger(), mirror.events()
     # Without a queue and a user it has no topic, so no frame and no gap can tell of it.
-    reachable = {
-        record["conversation_id"]
-        for record in everything
-        if record["queue_id"] or record["agent_id"]
-    }
-    ledger = [
-        Truth(**known(record)) for record in everything if record["conversation_id"] in reachable
-    ]
+    reachable = {truth.conversation_id for truth in everything if truth.queue_id or truth.agent_id}
+    ledger = [truth for truth in everything if truth.conversation_id in reachable]
     # As if every frame had been sent: what was not is the gap.
     verdict = judge([_as_sent(truth) for truth in ledger], events)
     lost = Counter(truth.event_type for truth in verdict.missing)
@@ -120,7 +114,7 @@ def _judge_cut(mirror: Deployment, before: Mapping[str, int]) -> bool:
             "missing of what REST tells": unfilled,
             "missing of what it does not": sum(lost.values()) - unfilled,
             "left out: without queue or user": len(
-                {record["conversation_id"] for record in everything} - reachable
+                {truth.conversation_id for truth in everything} - reachable
             ),
             "events invented": len(verdict.invented),
             "rules of Genesys broken": violations(mirror),

@@ -48,7 +48,6 @@ from harness import ledger
 from harness.account import Account, Balance
 from harness.deployment import Deployment
 from harness.kafka import KafkaCluster
-from harness.oracle import Truth
 from harness.pages import samples
 from harness.process import ServiceError
 from mirror.base.errors import MirrorError
@@ -308,14 +307,8 @@ class Run:
     def _follow(self) -> None:
         """Read what the ledger has got since the last time."""
         self._follow_at = time.monotonic() + FOLLOW_SECONDS
-        since = self._account.last_seq
-        page: list[dict[str, Any]] = []
-        for record in ledger.pages(self._get, since, LEDGER_PAGE):
-            page.append(record)
-            if len(page) >= LEDGER_PAGE:
-                self._account.happen(msgspec.convert(page, list[Truth]))
-                page = []
-        self._account.happen(msgspec.convert(page, list[Truth]))
+        for page in ledger.pages(self._get, self._account.last_seq, LEDGER_PAGE):
+            self._account.happen(page)
 
     def _get(self, path: str) -> Any:
         return patiently(lambda: self._built.org.get(path))

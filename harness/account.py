@@ -16,8 +16,9 @@ from typing import Final
 
 import msgspec
 
-from harness.oracle import Name, Truth, name_of_event, name_of_truth, restorable
+from harness.oracle import Name, name_of_event, name_of_truth, restorable
 from mirror.conversation.event import Event
+from simulator.ledger import Truth
 
 CACHE_KIB: Final = 64 * 1024
 EXAMPLES: Final = 5

@@ -22,7 +22,6 @@ import redis
 
 from harness import ledger
 from harness.kafka_topics import read_topic
-from harness.oracle import Truth
 from harness.pages import fetch
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.simulated import Simulated
@@ -33,6 +32,7 @@ from mirror.kafka.record import read_event
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import load
+from simulator.ledger import Truth
 
 # Process → the module that it runs; a listener's name is its MIRROR_HOST.
 TWO_HOSTS: Final[Mapping[str, str]] = {
@@ -109,12 +109,8 @@ class Deployment:
         body: dict[str, Any] = self.org.get("/_sim/stats")
         return body
 
-    def raw_ledger(self) -> list[dict[str, Any]]:
-        """All records of the simulator's ledger, with every field."""
-        return list(ledger.pages(self.org.get))
-
     def ledger(self) -> list[Truth]:
-        """All records of the ledger, as `Truth` for the oracle."""
+        """All records of the ledger."""
         return ledger.truths(self.org.get)
 
     # --- what came out --------------------------------------------------------------------------

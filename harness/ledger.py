@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
-from harness.oracle import Truth
+from simulator.ledger import Truth
 
 PAGE_RECORDS: Final = 100_000
 
 
 def pages(
     get: Callable[[str], Any], since: int = 0, size: int = PAGE_RECORDS
-) -> Iterator[dict[str, Any]]:
-    """The records after `since`, oldest first, with all fields of the simulator.
+) -> Iterator[list[Truth]]:
+    """The records after `since`, oldest first, in pages of at most `size`.
 
-    `get` takes a path of the simulator's admin API and returns the decoded answer. A page has at
-    most `size` records.
+    `get` takes a path of the simulator's admin API and returns the decoded answer.
     """
     while True:
         page = get(f"/_sim/ledger?since_seq={since}&limit={size}")
-        yield from page["records"]
+        yield msgspec.convert(page["records"], list[Truth])
         if len(page["records"]) < size:
             return
         since = page["next_seq"]
 
 
 def truths(get: Callable[[str], Any], since: int = 0, until: int | None = None) -> list[Truth]:
-    """The records with `since` < `seq` <= `until`, as `Truth` for the oracle. `until` None: all."""
-    found = msgspec.convert(list(pages(get, since)), list[Truth])
-    return found if until is None else [truth for truth in found if truth.seq <= until]
+    """The records with `since` < `seq` <= `until`. `until` None: all."""
+    found = chain.from_iterable(pages(get, since))
+    return [truth for truth in found if until is None or truth.seq <= until]
 
 
 def last_seq(get: Callable[[str], Any]) -> int:

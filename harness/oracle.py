@@ -28,6 +28,7 @@ import msgspec
 
 from mirror.conversation.event import Event
 from mirror.conversation.legs import leg_key, transition_id
+from simulator.ledger import Truth
 
 Name = tuple[str, str, str, str, str]
 _Place = tuple[int, str, bool]  # rank, start of the hold, whether this is the hold's end
@@ -56,33 +57,6 @@ _RANK: Final = {
     "acw_end": 5,
     "wrapup": 5,
 }
-
-
-class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of the simulator's ledger; docs/simulator.md explains the fields."""
-
-    seq: int
-    conversation_id: str
-    event_type: str
-    occurred_at: str
-    participant_id: str | None = None
-    media_type: str | None = None
-    communication_id: str | None = None
-    segment_at: str | None = None
-    hold_started_at: str | None = None
-    park_time: str | None = None
-    agent_id: str | None = None
-    queue_id: str | None = None
-    role: str | None = None
-    role_participant_id: str | None = None
-    linked_conversation_id: str | None = None
-    merged_into: str | None = None
-    purpose: str | None = None
-    direction: str | None = None
-    wrapup_code: str | None = None
-    replaced: bool = False
-    first_sent_ms: int | None = None
-    swallowed: bool = False
 
 
 class Difference(msgspec.Struct, frozen=True):

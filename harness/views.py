@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from harness.oracle import Truth
 from mirror.conversation.event import Event
 from mirror.conversation.fold import ConversationView, fold
 from mirror.conversation.published import PublishedLeg, PublishedView, published
+from simulator.ledger import Truth
 
 # Fields that the fold of the whole stream lacks: times at which the projector read.
 _OWN: Final = frozenset({"updated_at", "legs"})

@@ -22,7 +22,7 @@ from simulator.faults import FaultBook
 from simulator.frames import encode_body
 from simulator.hub import Hub
 from simulator.ids import uuid_from
-from simulator.ledger import Ledger, Record, Witness
+from simulator.ledger import Ledger, Truth, Witness
 from simulator.model import Conversation
 from simulator.org import Org, Staff
 from simulator.quirks import Quirks
@@ -175,7 +175,7 @@ class Engine:
             queues = queues[-1:]
         return topics + [f"v2.routing.queues.{queue}.conversations" for queue in queues]
 
-    def _swallowed(self, play: Play, shown: list[Record]) -> bool:
+    def _swallowed(self, play: Play, shown: list[Truth]) -> bool:
         if not play.silent:
             news = [(record.event_type, record.media_type) for record in shown]
             now = time.monotonic()
@@ -322,7 +322,7 @@ class Engine:
         }
 
 
-def mark_sent(records: list[Record]) -> None:
+def mark_sent(records: list[Truth]) -> None:
     """Note that the frame with these records was sent."""
     now_ms = int(time.time() * 1000)
     for record in records:

@@ -20,14 +20,14 @@ from simulator.parts import DIAL_STATES, NO_WORK, Leg, Participant
 DEFAULT_CAPACITY = 500_000
 
 
-class Record(msgspec.Struct, kw_only=True):
-    """A transition in `/_sim/ledger`. docs/simulator.md explains the fields."""
+class Truth(msgspec.Struct, kw_only=True):
+    """One record of the ledger: a transition. docs/simulator.md explains the fields."""
 
     seq: int
     conversation_id: str
-    participant_id: str | None
-    media_type: str | None
-    communication_id: str | None
+    participant_id: str | None = None
+    media_type: str | None = None
+    communication_id: str | None = None
     event_type: str
     occurred_at: str
     #: On `alert`: the start of its segment, a few milliseconds earlier.
@@ -55,7 +55,7 @@ class Ledger:
     """A bounded list of records. New records replace the oldest, which are counted."""
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
-        self._records: deque[Record] = deque(maxlen=capacity)
+        self._records: deque[Truth] = deque(maxlen=capacity)
         self._next = 1
         self.dropped = 0
 
@@ -67,12 +67,12 @@ class Ledger:
         """The number of the newest record, 0 if there is none."""
         return self._next - 1
 
-    def append(self, conversation: Conversation, transition: Transition) -> Record:
+    def append(self, conversation: Conversation, transition: Transition) -> Truth:
         """Enter a transition with the content of the frame that shows it."""
         participant, leg = transition.participant, transition.leg
         kind = transition.event_type
         key = None if transition.key_ms is None else rfc3339(transition.key_ms)
-        record = Record(
+        record = Truth(
             seq=self._next,
             conversation_id=conversation.id,
             participant_id=participant.id if participant else None,
@@ -102,9 +102,9 @@ class Ledger:
         from_time: str | None = None,
         until_time: str | None = None,
         conversation_id: str | None = None,
-    ) -> list[Record]:
+    ) -> list[Truth]:
         """Records after `since_seq`, in order, with `occurred_at` in a half-open interval."""
-        found: list[Record] = []
+        found: list[Truth] = []
         skip = max(0, since_seq - (self._next - 1 - len(self._records)))
         for record in islice(self._records, skip, None):
             if from_time is not None and record.occurred_at < from_time:
@@ -119,7 +119,7 @@ class Ledger:
         return found
 
 
-def _describe(record: Record, participant: Participant, leg: Leg) -> None:
+def _describe(record: Truth, participant: Participant, leg: Leg) -> None:
     """Fill the fields of participant and leg from the present state of frames."""
     if participant.purpose != "voicemail":  # its user owns the voicemail box, and talks to nobody
         record.agent_id = participant.user_id
@@ -140,7 +140,7 @@ class Witness:
         self._started = False
         self._live = False
         #: Records of the ledger whose frame no socket has taken yet.
-        self._unsent: list[tuple[Transition, Record]] = []
+        self._unsent: list[tuple[Transition, Truth]] = []
         #: Holds and parks that a frame has shown, so their ends can be known.
         self._begun: set[tuple[str, str, int | None]] = set()
         #: Records that a socket took. A fault may still delay their frame.
@@ -149,9 +149,9 @@ class Witness:
         #: code of a live leg.
         self._perhaps: list[Transition] = []
         #: The records of a leg's codes. A code that is saved for good later gets another time.
-        self._codes: dict[str, dict[str | None, Record]] = {}
+        self._codes: dict[str, dict[str | None, Truth]] = {}
 
-    def look(self, ledger: Ledger) -> list[Record]:
+    def look(self, ledger: Ledger) -> list[Truth]:
         """Enter the transitions of the present snapshot. Returns its unsent records."""
         conversation = self._conversation
         self._unsent = [pair for pair in self._unsent if pair[1].first_sent_ms is None]
@@ -174,7 +174,7 @@ class Witness:
             self._enter(ledger, Transition(event_type="end", at_ms=ended))
         return [record for transition, record in self._unsent if self._visible(transition, live)]
 
-    def taken(self, shown: list[Record]) -> None:
+    def taken(self, shown: list[Truth]) -> None:
         """Note that at least one socket took the frame with these records."""
         self._taken.update(record.seq for record in shown if record.first_sent_ms is None)
 

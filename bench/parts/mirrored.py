@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.deployment import Deployment
-from harness.oracle import Truth
 from mirror.fleet.gaps import list_gaps
 
 SHORT: Final = {
@@ -48,11 +46,6 @@ def filled(mirror: Deployment) -> bool:
     """Whether there are gaps, and all of them are filled."""
     gaps = list_gaps(mirror.redis, mirror.keys)
     return bool(gaps) and all(gap.state == "filled" for gap in gaps)
-
-
-def known(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Truth` has of a record of the ledger."""
-    return {name: record[name] for name in Truth.__struct_fields__ if name in record}
 
 
 def violations(mirror: Deployment) -> object:

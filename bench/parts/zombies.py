@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.deployment import print_table, whole_mirror
-from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, known, requests, violations
+from bench.parts.mirrored import ANALYTICS_LAG, SHORT, active, requests, violations
 from harness.deployment import Deployment
-from harness.oracle import Truth, judge
+from harness.oracle import judge
 from harness.process import wait_until
 from janitor.zombies.sweep import BATCH
 from mirror.conversation.event import Event
@@ -46,13 +46,10 @@ def zombies(folder: Path, conversations: int, rate: float) -> bool:
 def _judge_zombies(
     mirror: Deployment, before: Mapping[str, int], seconds: tuple[float, float]
 ) -> bool:
-    ledger, events = mirror.raw_ledger(), mirror.events()
-    shown = {record["conversation_id"] for record in ledger if record["first_sent_ms"] is not None}
-    ends: dict[str, dict[str, Any]] = {}
-    for record in ledger:
-        if record["event_type"] == "end":
-            ends[record["conversation_id"]] = record
-    swallowed = {id_ for id_, end in ends.items() if end["first_sent_ms"] is None} & shown
+    ledger, events = mirror.ledger(), mirror.events()
+    shown = {truth.conversation_id for truth in ledger if truth.first_sent_ms is not None}
+    ends = {truth.conversation_id: truth for truth in ledger if truth.event_type == "end"}
+    swallowed = {id_ for id_, end in ends.items() if end.first_sent_ms is None} & shown
     # The first gap, what was active before the mirror came, is read twice: that tells ends too.
     backfilled = {
         event.conversation_id
@@ -62,14 +59,12 @@ def _judge_zombies(
     unseen = swallowed - backfilled
     final = {event.conversation_id: event for event in events if event.event_type == "finalize"}
     finals = {event.event_id for event in events if event.event_type == "finalize"}
-    verdict = judge([Truth(**known(record)) for record in ledger], events)
+    verdict = judge(ledger, events)
     claims, sweeps = _sweeps(mirror)
     # What went on at the age of verification was put back, and is no case for the first sweep.
     late, lasted = [], 0
     for name, since in _since(events, set(final)).items():
-        ended = (
-            datetime.fromisoformat(ends[name]["occurred_at"]).timestamp() if name in ends else 0.0
-        )
+        ended = datetime.fromisoformat(ends[name].occurred_at).timestamp() if name in ends else 0.0
         if ended + float(ANALYTICS_LAG) > since + AGE:
             lasted += 1
         else:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from harness import ledger
-from harness.oracle import Name, Truth, Verdict, judge, name_of_event, name_of_truth
+from harness.oracle import Name, Verdict, judge, name_of_event, name_of_truth
 from mirror.conversation.event import Event
 from mirror.kafka.record import UndecodableRecord, read_event
 from mirror.settings import Settings
+from simulator.ledger import Truth
 from tests.chaos.follow import Follower
 
 # Conversations of an earlier trial go on: how far back the ledger is read again.

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from harness.oracle import Truth
 from harness.views import difference, folded, untruth
 from mirror.conversation.event import Event
 from mirror.conversation.published import PublishedView
 from mirror.settings import Settings
+from simulator.ledger import Truth
 from tests.chaos.account import Books
 from tests.chaos.follow import Follower
 

@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.oracle import RESTORABLE, Difference, Truth, Verdict
+from harness.oracle import RESTORABLE, Difference, Verdict
 from harness.process import ServiceError
 from mirror.base.errors import MirrorError
 from mirror.conversation.event import Event
 from mirror.fleet.gaps import Gap
+from simulator.ledger import Truth
 from tests.chaos.projected import Projected
 from tests.chaos.site import Site, complaints
 

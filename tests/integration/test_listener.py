@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from harness.kafka_topics import read_topic
-from harness.oracle import Truth, Verdict, judge
+from harness.oracle import Verdict, judge
 from harness.pages import fetch, health, samples
 from harness.process import ManagedProcess, free_ports, wait_until
 from harness.redis import RedisServer
@@ -30,6 +30,7 @@ from mirror.fleet.gaps import Gap, list_gaps
 from mirror.fleet.words import Assignment, Beat, ChannelReport, Grant, Shard
 from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
+from simulator.ledger import Truth
 
 SECRET = "open-sesame-0123456789"
 CLIENT = "listening-client"

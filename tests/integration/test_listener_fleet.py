@@ -13,13 +13,14 @@ import pytest
 import redis
 
 from harness.kafka_topics import read_topic
-from harness.oracle import Truth, judge
+from harness.oracle import judge
 from harness.process import ManagedProcess, wait_until
 from harness.simulated import Simulated, simulated
 from mirror.conversation.event import Event
 from mirror.fleet.words import Beat
 from mirror.kafka.record import read_event
 from mirror.redis.keys import Keys
+from simulator.ledger import Truth
 
 CLIENT, SECRET = "fleet-client", "fleet-secret"
 

@@ -7,9 +7,10 @@ from collections import Counter
 import msgspec
 import pytest
 
-from harness.oracle import Truth, judge
+from harness.oracle import judge
 from harness.pages import fetch, samples
 from harness.process import free_ports, wait_until
+from simulator.ledger import Truth
 from tests.integration.test_listener_fleet import Fleet, fleet
 from tests.unit.native.twins import needs_native
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from dashboard.reader.fleet import read as read_fleet
-from harness.oracle import Truth, judge
+from harness.oracle import judge
 from harness.process import wait_until
 from listeners.fleet_link import FleetLink
 from mirror.base.errors import RedisUnavailable
@@ -22,6 +22,7 @@ from mirror.fleet.words import Beat, Shard
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from simulator.ledger import Truth
 from tests.integration.small_mirror import small_mirror
 
 GARBAGE = {"nested": "[" * 200_000, "no JSON": "\x00\x01", "another shape": '{"version": []}'}

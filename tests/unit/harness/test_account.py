@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.account import Account
-from harness.oracle import Truth
+from simulator.ledger import Truth
 
 AT = "2026-11-23T10:00:00.000Z"
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.oracle import Truth, judge, restorable
+from harness.oracle import judge, restorable
 from mirror.conversation.event import Event
 from mirror.conversation.legs import leg_key, transition_id
+from simulator.ledger import Truth
 
 
 def _truth(event_type: str, *, seq: int = 1, sent: bool = True, **fields: Any) -> Truth:

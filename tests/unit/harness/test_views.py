@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.oracle import Truth
 from harness.views import difference, folded, untruth
 from mirror.conversation.event import Event
 from mirror.conversation.published import PublishedView
+from simulator.ledger import Truth
 
 CASES = Path(__file__).parents[2] / "golden" / "cases"
 LINES = (CASES / "S10_acw_ends_without_code.jsonl").read_bytes().splitlines()

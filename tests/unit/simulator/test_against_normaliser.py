@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import msgspec
 import pytest
 
-from harness.oracle import Truth, Verdict, judge, restorable
+from harness.oracle import Verdict, judge, restorable
 from mirror.conversation.event import Event
 from mirror.conversation.normaliser.normaliser import Normaliser
 from simulator.frames import encode_body, envelope
@@ -48,8 +47,7 @@ def told(played: Performance, first: int = 0, step: int = 1) -> list[Event]:
 
 def verdict(played: Performance, events: list[Event]) -> Verdict:
     """What the oracle says of these events."""
-    truths = msgspec.convert(msgspec.to_builtins(played.records), list[Truth])
-    return judge(truths, events)
+    return judge(played.records, events)
 
 
 @every_scenario

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.ledger import Ledger, Record, Witness
+from simulator.ledger import Ledger, Truth, Witness
 from simulator.model import Conversation
 from simulator.parts import Leg, Participant
 
@@ -29,7 +29,7 @@ def begun() -> tuple[Conversation, Participant, Leg, Witness, Ledger]:
     return conversation, agent, leg, Witness(conversation), Ledger()
 
 
-def kinds(records: list[Record]) -> list[str]:
+def kinds(records: list[Truth]) -> list[str]:
     """The event types."""
     return [record.event_type for record in records]
 

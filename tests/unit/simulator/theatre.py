@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.ids import uuid_from
-from simulator.ledger import Ledger, Record, Witness
+from simulator.ledger import Ledger, Truth, Witness
 from simulator.model import Conversation
 from simulator.org import Org, Staff
 from simulator.quirks import Quirks
@@ -31,7 +31,7 @@ class Performance:
     org: Org
     ledger: Ledger
     #: The nested body at each frame, with the records that it showed first.
-    frames: list[tuple[dict[str, Any], list[Record]]] = field(default_factory=list)
+    frames: list[tuple[dict[str, Any], list[Truth]]] = field(default_factory=list)
     #: When each of them was sent, in Genesys milliseconds.
     sent_ms: list[int] = field(default_factory=list)
     #: What `also` made of the conversation then.
@@ -40,7 +40,7 @@ class Performance:
     others: list[Performance] = field(default_factory=list)
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> list[Truth]:
         return self.ledger.read(limit=100_000)
 
 
