@@ -57,11 +57,11 @@ def _ask(
         except (RedisUnavailable, KafkaUnavailable) as error:
             if told.get(name) != str(error):
                 told[name] = str(error)
-                say(filled("  Waits    ", str(error)))
+                say(filled("  Waits      ", str(error)))
         else:
             del services[name]
             if name in told:
-                say(filled("  Answers  ", name))
+                say(filled("  Answers    ", name))
 
 
 def _tell_waits(settings: Settings, before: list[str]) -> list[str]:
@@ -76,9 +76,9 @@ def _tell_waits(settings: Settings, before: list[str]) -> list[str]:
         return before
     for reason in waits:
         if reason not in before:
-            say(filled("  Waits    ", reason))
+            say(filled("  Waits      ", reason))
     if before and not waits:
-        say("  Started  no process waits any more")
+        say("  Started    no process waits any more")
     return waits
 
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from mirror.kafka.deadletters import DeadLetter
 
 
-@click.group(no_args_is_help=False)
+@click.group(no_args_is_help=False, short_help="List, show or retry dead letters.")
 def dlq() -> None:
-    """What could not be read or written: list, show, retry."""
+    """List, show or retry dead letters: what could not be read or written."""
 
 
 @dlq.command("list")

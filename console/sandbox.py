@@ -13,7 +13,11 @@ import click
     "--seconds", type=click.FloatRange(0, min_open=True), help="End the demo after this time."
 )
 @click.option(
-    "--listeners", type=click.IntRange(1, 16), default=2, show_default=True, help="How many."
+    "--listeners",
+    type=click.IntRange(1, 16),
+    default=2,
+    show_default=True,
+    help="Number of listeners.",
 )
 @click.option(
     "--rate",
@@ -22,7 +26,13 @@ import click
     show_default=True,
     help="New conversations a second.",
 )
-@click.option("--speed", type=click.FloatRange(0.1), default=6.0, help="Faster conversations.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1),
+    default=6.0,
+    show_default=True,
+    help="How many times faster conversations go.",
+)
 def sandbox(demo: bool, seconds: float | None, listeners: int, rate: float, speed: float) -> int:
     """Run the mirror with a Redis, a Kafka-compatible broker and a Genesys simulator.
 

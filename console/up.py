@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # `stopwaitsecs` in deploy/supervisord.conf. supervisord stops the kinds of processes in turn.
 STOP_SECONDS: Final = 28
-STOPPING: Final = f"one kind after the other, each within {STOP_SECONDS} s"
+STOPPING: Final = f"one kind after the other, up to {STOP_SECONDS} s each"
 START_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.3
 _WORKING: Final = ("coordinator", "listener", "janitor")
@@ -121,6 +121,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
 
 def _check_dashboard(settings: Settings) -> None:
     from mirror.base.errors import SettingsError
+    from mirror.base.extras import how_to_install
 
     try:
         from dashboard.pages.guard import check as check_guard
@@ -128,8 +129,7 @@ def _check_dashboard(settings: Settings) -> None:
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"MIRROR_DASHBOARDS is '{settings.supervised.counts['dashboard']}', and the dashboard "
-            f"needs the package {error.name}: in the checkout run pip install '.[dashboard]', or "
-            "set it to 0"
+            f"needs the package {error.name}: set it to 0, or {how_to_install('dashboard')}"
         ) from error
     check_guard(settings)
     for listening in listen(settings):
@@ -156,23 +156,23 @@ def panel(settings: Settings) -> str:
     """The running processes and their addresses, for a terminal, before supervisord takes over."""
     from console.render import filled
     from mirror import __version__
+    from mirror.base.extras import how_to_install
     from mirror.base.units import counted
 
     supervised = settings.supervised
     kinds = [counted(number, program) for program, number in supervised.counts.items() if number]
     lines = [
         f"interaction mirror {__version__} under supervisord",
-        filled("  Runs     ", ", ".join(kinds) or "no process"),
-        f"  Logs     {supervised.log_dir}/<process>.log",
-        "  Look in  mirror up status, mirror status, mirror tail",
-        f"  End      Ctrl-C or mirror up stop; {STOPPING}",
+        filled("  Runs       ", ", ".join(kinds) or "no process"),
+        f"  Logs       {supervised.log_dir}/<process>.log",
+        "  See        mirror up status, mirror status, mirror tail",
+        f"  Stop       Ctrl-C or mirror up stop; {STOPPING}",
     ]
     if supervised.counts["dashboard"]:
-        lines.insert(2, f"  Page     {page_address(settings)}")
+        lines.insert(2, f"  Dashboard  {page_address(settings)}")
     elif supervised.counts["listener"]:
-        lines.insert(
-            2, "  Page     none: MIRROR_DASHBOARDS=1 and pip install '.[dashboard]' add it"
-        )
+        how = f"none; to have it, set MIRROR_DASHBOARDS=1 and {how_to_install('dashboard')}"
+        lines.insert(2, filled("  Dashboard  ", how))
     return "\n".join(lines)
 
 
@@ -302,8 +302,8 @@ def _running() -> tuple[Supervisord, Path]:
     run_dir = run_directory(os.environ)
     supervisord = Supervisord(run_dir)
     nobody = MirrorError(
-        f"no mirror up runs here: there is no supervisord in {run_dir}. MIRROR_RUN_DIR names the "
-        "directory of another one"
+        f"`mirror up` does not run here: there is no supervisord in {run_dir}. If it uses another "
+        "directory, set MIRROR_RUN_DIR"
     )
     if not supervisord.is_there:
         raise nobody

@@ -85,16 +85,26 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
 
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", default=8090, type=click.IntRange(0, 65535), help="Port; 0 takes any free.")
+@click.option(
+    "--port", default=8090, type=click.IntRange(0, 65535), help="Port; 0 takes any free one."
+)
 @click.option("--users", default=50, type=click.IntRange(1), help="Users of the org.")
 @click.option("--queues", default=5, type=click.IntRange(1), help="Queues of the org.")
-@click.option("--rate", default=1.0, type=click.FloatRange(0), help="Conversations begun a second.")
-@click.option("--seed", default=1, help="Same seed, same ids and the same course of events.")
-@click.option("--speed", default=1.0, type=click.FloatRange(0.001), help="Faster conversations.")
+@click.option("--rate", default=1.0, type=click.FloatRange(0), help="New conversations a second.")
+@click.option("--seed", default=1, help="The same seed gives the same ids and conversations.")
 @click.option(
-    "--time-scale", default=1.0, type=click.FloatRange(0.001), help="Faster Genesys clock."
+    "--speed",
+    default=1.0,
+    type=click.FloatRange(0.001),
+    help="How many times faster conversations go.",
 )
-@click.option("--clock-offset", default=0.0, help="Seconds by which the Genesys clock is ahead.")
+@click.option(
+    "--time-scale",
+    default=1.0,
+    type=click.FloatRange(0.001),
+    help="How many times faster the simulated clock goes.",
+)
+@click.option("--clock-offset", default=0.0, help="Seconds by which the simulated clock is ahead.")
 @click.option("--media", callback=_weights, help=f"Weights of media, e.g. {_EXAMPLE}.")
 @click.option(
     "--client",
@@ -115,27 +125,33 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
     "grants",
     multiple=True,
     callback=_grants,
-    help="CLIENT=NUMBER,... of the divisions in which its role is granted; all without.",
+    help="CLIENT=NUMBER,... of the divisions in which its role is granted; all if not given.",
 )
 @click.option("--divisions", default=1, type=click.IntRange(1), help="Divisions of the org.")
 @click.option("--autostart/--no-autostart", default=True, help="Begin conversations at once.")
-@click.option("--conversations", type=click.IntRange(0), help="Stop after so many were begun.")
-@click.option("--rate-limit", default=300, type=click.IntRange(0), help="Requests/min of a token.")
+@click.option("--conversations", type=click.IntRange(0), help="Begin at most this many.")
+@click.option(
+    "--rate-limit",
+    default=300,
+    type=click.IntRange(0),
+    help="Requests a minute for each token; 0: no limit.",
+)
 @click.option(
     "--org-rate-limit",
     default=DEFAULT_ORG_LIMIT,
     type=click.IntRange(0),
-    help="Requests/min of all clients on queue, member and conversation routes, each.",
+    help="Requests a minute of all clients together, for each of: queue routes, member routes, "
+    "conversation routes; 0: no limit.",
 )
 @click.option(
-    "--heartbeat", default=30.0, type=click.FloatRange(0.01), help="Seconds between them."
+    "--heartbeat", default=30.0, type=click.FloatRange(0.01), help="Seconds between heartbeats."
 )
 @click.option(
     "--replay",
     "replays",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False),
-    help="A file of recorded frames to send once their topics are listened to.",
+    help="A file of recorded frames; each is sent when a channel is subscribed to its topic.",
 )
 @click.option(
     "--fault",
@@ -148,15 +164,38 @@ def _weights(_: click.Context, __: click.Parameter, value: str | None) -> dict[s
     "--analytics-lag",
     default=0.0,
     type=click.FloatRange(0),
-    help="Genesys seconds until analytics knows.",
+    help="Simulated seconds until analytics knows what happened.",
 )
-@click.option("--quirk", "quirks", multiple=True, callback=_quirks, help="NAME=VALUE (docs).")
-@click.option("--load", type=click.FloatRange(0), help="Pre-built frames/s; 0: all that is taken.")
-@click.option("--lanes", default=1000, type=click.IntRange(1), help="Conversations of --load.")
-@click.option("--retained", default=20_000, type=click.IntRange(0), help="Ended ones REST knows.")
+@click.option(
+    "--quirk",
+    "quirks",
+    multiple=True,
+    callback=_quirks,
+    help="NAME=VALUE: answer an open question differently (docs/simulator.md).",
+)
+@click.option(
+    "--load",
+    type=click.FloatRange(0),
+    help="Send this many prepared frames a second; 0: as many as clients read.",
+)
+@click.option(
+    "--lanes", default=1000, type=click.IntRange(1), help="Conversations at a time, with --load."
+)
+@click.option(
+    "--retained",
+    default=20_000,
+    type=click.IntRange(0),
+    help="Ended conversations that REST knows.",
+)
 @click.option("--ledger", default=500_000, type=click.IntRange(1), help="Records in the ledger.")
-@click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="Serve over TLS.")
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="Key of the cert.")
+@click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Certificate, to serve over TLS.",
+)
+@click.option(
+    "--tls-key", type=click.Path(exists=True, dir_okay=False), help="Key of the certificate."
+)
 def main(
     host: str,
     port: int,

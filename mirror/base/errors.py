@@ -37,17 +37,22 @@ class SettingsError(MirrorError):
 
 
 class DependencyError(MirrorError):
-    """A service that the mirror needs is unreachable or refuses it."""
+    """A service that the mirror needs is unreachable or refuses it.
+
+    The text is `problem`, a colon and `cure`, which says how to fix it; `problem` alone if the cure
+    is not known.
+    """
 
     exit_code = EXIT_DEPENDENCY
 
+    def __init__(self, problem: str, *, cure: str = "") -> None:
+        super().__init__(f"{problem}: {cure}" if cure else problem)
+        self.problem = problem
+        self.cure = cure
+
 
 class RedisUnavailable(DependencyError):
-    """Redis does not answer in time, or refuses us. `cure` is the end of the line, the fix."""
-
-    def __init__(self, message: str, *, cure: str = "") -> None:
-        super().__init__(message)
-        self.cure = cure
+    """Redis does not answer in time, or refuses us."""
 
 
 class RedisUnsupported(RedisUnavailable):
@@ -75,15 +80,16 @@ class GenesysError(DependencyError):
 
     def __init__(
         self,
-        message: str,
+        problem: str,
         *,
+        cure: str = "",
         status: int = 0,
         code: str = "",
         said: str = "",
         correlation_id: str = "",
         is_genesys: bool | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(problem, cure=cure)
         self.status = status
         self.code = code
         self.said = said
@@ -104,7 +110,7 @@ class GenesysRateLimited(GenesysError):
 
     def __init__(
         self,
-        message: str,
+        problem: str,
         *,
         retry_after: float,
         code: str = "",
@@ -113,7 +119,7 @@ class GenesysRateLimited(GenesysError):
         is_genesys: bool | None = None,
     ) -> None:
         super().__init__(
-            message,
+            problem,
             status=429,
             code=code,
             said=said,

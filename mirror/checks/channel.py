@@ -100,7 +100,9 @@ def check_channel(settings: Settings, say: Say, *, heartbeat: bool = False) -> I
         yield doubtful(_CHECK, subject, "not tried: Redis is away", "fix that first")
     except GenesysError as error:
         cure = "fix the problem of this client above, then try again"
-        yield bad(_CHECK, subject, f"no channel can be opened: {error}", cure, EXIT_DEPENDENCY)
+        yield bad(
+            _CHECK, subject, f"no channel can be opened: {error.problem}", cure, EXIT_DEPENDENCY
+        )
     finally:
         store.close()
 

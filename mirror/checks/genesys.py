@@ -14,7 +14,6 @@ import redis
 from mirror.base.errors import (
     EXIT_DEPENDENCY,
     GenesysError,
-    GenesysRefused,
     RedisUnavailable,
     SettingsError,
 )
@@ -30,7 +29,9 @@ from mirror.redis.rate import RateBudget, used_ahead
 from mirror.settings import OAuthClient, Settings
 
 _ONE: Final = 1  # the smallest page: the check needs only its total
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
+_WAIT: Final = "see whether Genesys Cloud is well, and any proxy or gateway before it; try again"
 
 
 def check_genesys(settings: Settings) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def check_genesys(settings: Settings) -> Iterator[Finding]:
     try:
         clients = settings.require_clients()
     except SettingsError as error:
-        cure = "make an OAuth client and set it"
+        cure = "make an OAuth client in Genesys Cloud: docs/getting-started.md"
         yield bad("genesys.client", "Genesys", str(error), cure, error.exit_code)
         return
     store, keys = connect(settings), Keys(settings.namespace)
@@ -79,15 +80,7 @@ def _client(
     try:
         client.sign_in()
     except GenesysError as error:
-        several = bool(settings.environment.get("GENESYS_CLIENTS"))
-        variable = "GENESYS_CLIENTS" if several else "GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET"
-        cure = (
-            f"correct {variable}, enable the client, or add this host's address to the IP "
-            "allow-list of the org or the client"
-            if isinstance(error, GenesysRefused)
-            else "check GENESYS_REGION, the network and any proxy"
-        )
-        yield bad("genesys.token", subject, str(error), cure, EXIT_DEPENDENCY)
+        yield bad("genesys.token", subject, error.problem, error.cure or _WAIT, EXIT_DEPENDENCY)
         return
     expires = client.token_expires_in() or 0
     yield good("genesys.token", subject, f"token of {settings.login_url}, {expires / 3600:.1f} h")
@@ -96,7 +89,7 @@ def _client(
         yield rules.channels(subject, held, _reserved(store, keys, client.id), settings)
         yield rules.topics(subject, settings, client.available_topics())
     except GenesysError as error:
-        yield bad("genesys.permissions", subject, str(error), _cure(error), EXIT_DEPENDENCY)
+        yield bad("genesys.permissions", subject, error.problem, cure_of(error), EXIT_DEPENDENCY)
         return
     yield from _permissions(subject, settings, client, lists)
     if budget is not None:
@@ -133,8 +126,8 @@ def _permissions(
             yield bad(
                 "genesys.permissions",
                 f"{subject} {call}",
-                str(error),
-                _cure(error),
+                error.problem,
+                cure_of(error),
                 EXIT_DEPENDENCY,
             )
             continue
@@ -170,11 +163,11 @@ def _conversation(client: GenesysClient) -> None:
             raise
 
 
-def _cure(error: GenesysError) -> str:
-    """The fix of a failed call: only a refusal is fixed in the role."""
-    if isinstance(error, GenesysRefused):
+def cure_of(error: GenesysError) -> str:
+    """The fix of a failed call: a missing permission is fixed in the role."""
+    if error.status == _FORBIDDEN:
         return f"{rules.ROLE_CURE} (docs/permissions.md)"
-    return "see whether Genesys Cloud is well, and any proxy or gateway before it; then try again"
+    return error.cure or _WAIT
 
 
 def _ahead(store: redis.Redis, keys: Keys, client_id: str) -> float | None:

@@ -54,15 +54,15 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
             "genesys.channels",
             told,
             f"{detail}: Genesys silently closes the oldest beyond 20",
-            "give the other program that uses this OAuth client its own client",
+            "another program uses this OAuth client: give it a client of its own",
         )
     if reserved is not None and held > reserved:
         return doubtful(
             "genesys.channels",
             told,
-            f"{detail}, {held - reserved} of them not this mirror's",
-            "left by a process that was killed they lapse within a day; if another application "
-            "uses this OAuth client, give it its own",
+            f"{detail}, and {held - reserved} of them are not of this mirror",
+            "channels of a killed process end within a day; if another program uses this OAuth "
+            "client, give that program a client of its own",
         )
     if held == limit:
         return bad(
@@ -163,10 +163,9 @@ def filters(settings: Settings, lists: Lists) -> Iterator[Finding]:
             yield bad(
                 "genesys.filter",
                 name,
-                f"{useless} matches nothing among {of} {family}, of which the filter selects "
-                f"{count}",
-                "correct the entry (an id, or a name with * as a glob), or grant the role in the "
-                "division of what it means",
+                f"{useless} matches none of {of} {family} (the whole filter selects {count})",
+                f"correct it (an id, or a name; * stands for any text), or grant the role in the "
+                f"division of these {family}",
             )
         elif is_whole:
             yield good("genesys.filter", family, f"{count} of {of} selected by {name}")

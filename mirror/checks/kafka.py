@@ -34,7 +34,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         yield bad(
             "kafka",
             "Kafka",
-            str(error).removeprefix("Kafka ").removesuffix(SETTINGS_HINT),
+            error.problem.removeprefix("Kafka at ").removesuffix(SETTINGS_HINT),
             "start Kafka, or correct KAFKA_BOOTSTRAP_SERVERS and the KAFKA_* settings beside it",
             error.exit_code,
         )

@@ -48,7 +48,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
 
 def _away(error: RedisUnavailable) -> Finding:
     """The error without what the line of a finding says besides: the subject, and the cure."""
-    detail = str(error).removeprefix("Redis ").removesuffix(f": {error.cure}")
+    detail = error.problem.removeprefix("Redis ").removeprefix("at ")
     return bad("redis", "Redis", detail, error.cure, error.exit_code)
 
 

@@ -278,8 +278,8 @@ class Transport:
                     f"{host} cannot be asked for {name}: {failed.strerror}"
                 ) from error
             raise GenesysUnavailable(
-                f"{host} does not answer {name} ({_reason(error)}): "
-                "check the network, GENESYS_REGION and GENESYS_API_URL"
+                f"{host} does not answer {name} ({_reason(error)})",
+                cure="check GENESYS_REGION, GENESYS_API_URL, the network and any proxy",
             ) from error
         finally:
             self.calls.add(name, status, time.monotonic() - sent)
@@ -324,8 +324,8 @@ def decode(body: bytes, kind: type[T], name: str, host: str, *, strict: bool = T
 def undocumented(name: str, host: str) -> GenesysUnavailable:
     """The error for a JSON body that is not what Genesys documents."""
     return GenesysUnavailable(
-        f"{host} does not answer {name} with the documented JSON: "
-        "check that GENESYS_API_URL is a Genesys API host",
+        f"{host} does not answer {name} with the documented JSON",
+        cure="check that GENESYS_API_URL is a Genesys API host",
         is_genesys=False,
     )
 
@@ -355,7 +355,8 @@ def _read(response: urllib3.BaseHTTPResponse, host: str) -> bytes:
 def _too_large(host: str, size: int) -> GenesysError:
     return GenesysError(
         f"{host} sends an answer that does not end ({size} bytes or more within "
-        f"{ANSWER_SECONDS:g} s, {MAX_ANSWER_BYTES} are read): check GENESYS_API_URL"
+        f"{ANSWER_SECONDS:g} s, {MAX_ANSWER_BYTES} are read)",
+        cure="check GENESYS_API_URL",
     )
 
 

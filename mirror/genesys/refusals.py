@@ -141,15 +141,16 @@ def _error(found: Refusal, answer: Answer, name: str, host: str, client: str) ->
         return _limited(answered, answer, found, client)
     if status == 401:
         return _refused(
-            f"{answered}: a fresh token of OAuth client {client} is refused; check that the client "
-            "is active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
+            f"{answered}: a fresh token of OAuth client {client} is refused",
             found,
+            "check that the client is active and GENESYS_API_URL belongs to GENESYS_LOGIN_URL",
         )
     if status == 403:
         return _refused(
-            f"{answered}: give the role of OAuth client {client} the missing permission, in every "
-            "division to be mirrored",
+            answered,
             found,
+            f"give the role of OAuth client {client} the missing permission, in every division to "
+            "be mirrored",
         )
     if status >= 500 or status == 408:
         return _as(GenesysUnavailable, f"{answered}: Genesys has a problem", found)
@@ -166,11 +167,11 @@ def login_error(
         return _foreign(answer, name, host, client)
     if found.status in {400, 401, 403}:
         return _refused(
-            f"{host} refuses OAuth client {client} ({found.code or found.status}{found.words}): "
-            "check GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, that the client is active and uses "
-            "the client-credentials grant, GENESYS_REGION, and that an IP allow-list of the org or "
-            "the client has this host's address",
+            f"{host} refuses OAuth client {client} ({found.code or found.status}{found.words})",
             found,
+            "correct its id, its secret or GENESYS_REGION, enable the client, give it the grant "
+            "type Client Credentials, or add this host's address to the IP allow-list of the org "
+            "or the client",
         )
     return _error(found, answer, name, host, client)
 
@@ -178,7 +179,9 @@ def login_error(
 def not_json(answer: Answer, name: str, host: str) -> GenesysUnavailable:
     """The error for a success status whose body is not Genesys'."""
     return GenesysUnavailable(
-        f"{host} answers {name} with {_kind(answer)} instead of JSON: {_CURE}", is_genesys=False
+        f"{host} answers {name} with {_kind(answer)} instead of JSON",
+        cure=_CURE,
+        is_genesys=False,
     )
 
 
@@ -197,7 +200,7 @@ def _foreign(answer: Answer, name: str, host: str, client: str) -> GenesysError:
     if answer.status == 429:
         found = Refusal(429, "", "", "", is_genesys=False)
         return _limited(answered, answer, found, client)
-    return GenesysUnavailable(f"{answered}: {_CURE}", is_genesys=False)
+    return GenesysUnavailable(answered, cure=_CURE, is_genesys=False)
 
 
 def _kind(answer: Answer) -> str:
@@ -224,13 +227,14 @@ def _limited(answered: str, answer: Answer, found: Refusal, client: str) -> Gene
     )
 
 
-def _refused(text: str, found: Refusal) -> GenesysError:
-    return _as(GenesysRefused, text, found)
+def _refused(problem: str, found: Refusal, cure: str) -> GenesysError:
+    return _as(GenesysRefused, problem, found, cure)
 
 
-def _as(kind: type[GenesysError], text: str, found: Refusal) -> GenesysError:
+def _as(kind: type[GenesysError], problem: str, found: Refusal, cure: str = "") -> GenesysError:
     return kind(
-        text,
+        problem,
+        cure=cure,
         status=found.status,
         code=found.code,
         said=found.said,

@@ -116,11 +116,11 @@ def what_is_kept(settings: Settings) -> str:
     """A sentence for operators on the personal data in dead letters."""
     topic = settings.dead_letter_topic
     if settings.pii == "keep":
-        return f"MIRROR_PII=keep: {topic} holds frames as they came, personal data included"
-    treated = "masked" if settings.pii == "drop" else "hashed"
+        return f"MIRROR_PII=keep: {topic} holds frames unchanged, personal data included"
+    masks = "masks" if settings.pii == "drop" else "hashes"
     return (
-        f"MIRROR_PII={settings.pii}: in {topic}, personal values of JSON frames are {treated}; "
-        "other frames are kept as they came, so let few people read that topic"
+        f"MIRROR_PII={settings.pii} {masks} personal values of JSON frames in {topic}; other "
+        "frames are kept unchanged, so restrict who can read that topic"
     )
 
 

@@ -182,19 +182,19 @@ def _told(where: str, error: redis.RedisError) -> RedisUnavailable:
     found = meaning(error)
     if found is not None:
         kind = RedisUnsupported if found.kind == "unsupported" else RedisUnavailable
-        return kind(f"{where} {found.says}{_said(found, error)}: {found.cure}", cure=found.cure)
+        return kind(f"{where} {found.says}{_said(found, error)}", cure=found.cure)
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         if reason := tls.reason(error):
             cure = "correct the certificate, or REDIS_URL and REDIS_TLS_VERIFY"
             said = f"{where} cannot be reached over TLS: {reason}"
         else:
-            runs = "it runs and speaks TLS there" if "rediss" in where else "it runs"
-            cure = f"check REDIS_URL and that {runs}"
+            tls_too = " with TLS" if "rediss" in where else ""
+            cure = f"start Redis{tls_too}, or correct REDIS_URL"
             said = f"{where} does not answer ({_reason(error)})"
     else:
         cure = "see what the log of Redis says of it"
         said = f"{where} refuses a command ({_reason(error)})"
-    return RedisUnavailable(f"{said}: {cure}", cure=cure)
+    return RedisUnavailable(said, cure=cure)
 
 
 def _said(found: Meaning, error: redis.RedisError) -> str:

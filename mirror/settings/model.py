@@ -146,7 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.clients:
             raise SettingsError(
-                "GENESYS_CLIENT_ID is not set: it and GENESYS_CLIENT_SECRET take an OAuth client "
-                "with the client-credentials grant, or GENESYS_CLIENTS several as id:secret"
+                "GENESYS_CLIENT_ID is not set: it and GENESYS_CLIENT_SECRET take the id and secret "
+                "of an OAuth client, GENESYS_CLIENTS several as id:secret,id:secret"
             )
         return self.clients

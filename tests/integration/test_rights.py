@@ -189,7 +189,7 @@ def test_what_clients_see_alone_and_filters_that_match_nothing(
     """Doctor lists with each client; only what must be fixed is an ✗."""
     found = findings(org, redis_url, "one:s,two:s", MIRROR_QUEUES="Queue*,Support")
     assert [finding.detail for finding in found if not finding.ok] == [
-        "'Support' matches nothing among 4 queues, of which the filter selects 4"
+        "'Support' matches none of 4 queues (the whole filter selects 4)"
     ]
     lonely = [finding for finding in found if finding.level == "doubtful"]
     assert [finding.subject for finding in lonely] == [

@@ -82,7 +82,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
         process = stack.enter_context(up(tmp_path, env))
         assert "1 janitor" in process.stderr
         assert str(env["MIRROR_LOG_DIR"]) in process.stderr
-        assert "one kind after the other, each within 28 s" in process.stderr
+        assert "one kind after the other, up to 28 s each" in process.stderr
 
         status = json.loads(ask(tmp_path, env, "up", "status", "--json").stdout)
         before = {process["name"]: process["pid"] for process in status["processes"]}
@@ -104,7 +104,7 @@ def test_it_says_what_runs_and_is_controlled_by_its_own_commands(
 
         stopped = ask(tmp_path, env, "up", "stop")
         assert (stopped.returncode, stopped.stdout) == (0, "")
-        assert "one kind after the other, each within 28 s" in stopped.stderr
+        assert "one kind after the other, up to 28 s each" in stopped.stderr
         assert process.wait(SECONDS) == 0
     assert ask(tmp_path, env, "up", "status").returncode == 1
 
@@ -137,12 +137,12 @@ def test_it_says_what_the_processes_wait_for_and_when_it_answers(
     env = env | {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
     with up(tmp_path, env) as process:
         redis, kafka = f"Redis at redis://127.0.0.1:{port}/0", "Kafka at 127.0.0.1:1 cannot be used"
-        both = (f"Waits    {redis} does not answer", f"Waits    {kafka}")
+        both = (f"Waits      {redis} does not answer", f"Waits      {kafka}")
         wait_until(lambda: all(line in process.stderr for line in both), SECONDS, "what it awaits")
         words = ["--bind", "127.0.0.1", "--port", str(port), "--save", ""]
         server = ManagedProcess([find_server(), *words], tmp_path, name="redis")
         with server:
-            wait_until(lambda: f"Answers  {redis}\n" in process.stderr, SECONDS, "it answers")
+            wait_until(lambda: f"Answers    {redis}\n" in process.stderr, SECONDS, "it answers")
         time.sleep(2.0)  # it is said once
         assert process.stderr.count(both[0]) == 1
         watching = children(process.pid, "console.awaited")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined] # its documented home
 
+from mirror.base.errors import GenesysError
 from mirror.checks.finding import CHECKS, Finding
+from mirror.checks.genesys import cure_of
 from mirror.checks.genesys_rules import (
     Lists,
     alone,
@@ -22,6 +24,7 @@ from mirror.checks.kafka import check_kafka, durability, shape, single
 from mirror.checks.kafka_rights import group, idempotence, rights
 from mirror.checks.machine import room, supervised, unread_settings
 from mirror.checks.redis import check_redis, clock, latency, memory, version
+from mirror.genesys.refusals import Answer, call_error, login_error
 from mirror.genesys.shapes import AvailableTopic, Entity
 from mirror.kafka.admin import Cluster
 from mirror.settings import Unread, load
@@ -181,8 +184,28 @@ def test_a_service_that_is_away_is_told_with_its_cure_once() -> None:
     away = {"REDIS_URL": "redis://127.0.0.1:1/0", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     settings = load({"HOME": "/home/mirror", **away})
     (redis,), (kafka,) = check_redis(settings), check_kafka(settings)
-    assert redis.detail == "at redis://127.0.0.1:1/0 does not answer (Connection refused)"
-    assert redis.cure == "check REDIS_URL and that it runs"
-    assert kafka.detail.startswith("at 127.0.0.1:1 cannot be used: ")
+    assert redis.detail == "redis://127.0.0.1:1/0 does not answer (Connection refused)"
+    assert redis.cure == "start Redis, or correct REDIS_URL"
+    assert kafka.detail.startswith("127.0.0.1:1 cannot be used: ")
     assert "KAFKA_" not in kafka.detail
     assert "KAFKA_BOOTSTRAP_SERVERS" in kafka.cure
+
+
+def _refused(status: int, *, login: bool = False) -> GenesysError:
+    answer = Answer(status, {}, b'{"error": "invalid_client", "code": "not.allowed"}')
+    return (login_error if login else call_error)(answer, "GET /x", "api.example", "client", ())
+
+
+@pytest.mark.parametrize("error", [_refused(401, login=True), _refused(401), _refused(403)])
+def test_a_refusal_of_genesys_is_told_without_its_cure(error: GenesysError) -> None:
+    """Where the cure has a line of its own, the line of the problem does not end with it."""
+    assert error.cure
+    assert str(error) == f"{error.problem}: {error.cure}"
+    assert error.cure not in error.problem
+
+
+def test_only_a_missing_permission_is_cured_in_the_role() -> None:
+    """A role does not help if Genesys refuses a fresh token."""
+    assert "docs/permissions.md" in cure_of(_refused(403))
+    assert "role" not in cure_of(_refused(401))
+    assert "GENESYS_LOGIN_URL" in cure_of(_refused(401))

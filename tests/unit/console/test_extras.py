@@ -41,13 +41,14 @@ def without(packages: str, *arguments: str, **environ: str) -> subprocess.Comple
 def test_a_missing_package_is_one_line_with_the_cure(
     packages: str, arguments: tuple[str, ...], extra: str, code: int
 ) -> None:
-    """It names the package and the extra, and how to install it from the checkout."""
+    """It names the package, and the command that installs the extra into this environment."""
     result = without(packages, *arguments, PATH="/nonexistent")
     line = result.stderr.splitlines()[-1]  # the sandbox has said before that it starts
     assert result.returncode == code
     assert "is not installed: " in line
     assert "Traceback" not in result.stderr
-    assert line.endswith(f"in the checkout run pip install -c constraints.txt '.[{extra}]'")
+    pip = f"{sys.executable} -m pip install -c constraints.txt"
+    assert line.endswith(f"in the clone run {pip} '.[{extra}]'")
 
 
 def test_doctor_goes_on_without_the_client_of_a_registry(monkeypatch: pytest.MonkeyPatch) -> None:

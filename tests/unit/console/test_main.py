@@ -101,7 +101,7 @@ def test_help_is_there_at_once() -> None:
         (["up"], {**NO_PAGE, "MIRROR_USER": "nobody-here"}, 2, "MIRROR_USER is"),
         (["up"], {**NO_PAGE, "MIRROR_USER": "\u00b2"}, 2, "MIRROR_USER is"),
         (["up"], {**NO_PAGE, "MIRROR_PYTHON": "/nope"}, 2, "MIRROR_PYTHON is"),
-        (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "no mirror up runs here"),
+        (["up", "status"], {"MIRROR_RUN_DIR": "/tmp/nobody"}, 1, "`mirror up` does not run here"),
         (["tail", "--type", "nosuch"], {}, 2, "answer"),
         (["tail", "--agents", "--type", "answer"], {}, 2, "presence, routing_status"),
         (["tail", "--agents", "--once"], {}, 2, "leave out --once"),
