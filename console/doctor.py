@@ -15,7 +15,7 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
     """Check settings, Redis, Kafka, Genesys and this machine.
 
     Each line is ✓, or ✗ with the fix, or ! for a setting that works but may not be intended. The
-    exit code is that of the worst ✗. docs/runbook.md explains each check.
+    exit code is that of the worst ✗. docs/runbook.md has an entry for the word in brackets.
     """
     import os
 
@@ -52,7 +52,7 @@ def doctor(only_settings: bool, heartbeat: bool, as_json: bool) -> int:
             mark = marks[finding.level]
             echo(filled(joined("", (mark, " ")), f"{finding.subject}: {finding.detail}"))
             if finding.cure:
-                echo(filled("  → ", finding.cure))
+                echo(filled("  → ", f"{finding.cure} [{finding.check}]"))
     if as_json:
         echo_json({"findings": findings})
     problems = [finding for finding in findings if not finding.ok]

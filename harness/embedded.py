@@ -79,8 +79,9 @@ class Services(msgspec.Struct, frozen=True):
 
     @property
     def on_default_ports(self) -> bool:
-        """Whether all services have their default ports."""
-        return (self.redis_port, self.kafka_port) == (REDIS_PORT, KAFKA_PORT)
+        """Whether all services that a command asks have their default ports."""
+        ports = (self.redis_port, self.kafka_port, self.simulator_port)
+        return ports == (REDIS_PORT, KAFKA_PORT, SIMULATOR_PORT)
 
 
 def choose_ports() -> Services:
