@@ -1,9 +1,9 @@
 """`python -m console.awaited PID`: tells the terminal of `mirror up` what its processes wait for.
 
 `mirror up` becomes supervisord, which prints nothing, and the processes log into files. So `mirror
-up` starts this process beside supervisord. It says that Redis or Kafka does not answer, what
-processes wait for at their start (a token of Genesys, say), and when it is over. It ends once both
-answer and no process has waited for `QUIET_SECONDS`, or with supervisord.
+up` starts this process beside supervisord. It says if Redis or Kafka does not answer, what
+processes wait for at their start (such as a token of Genesys), and when the wait is over. It ends
+with supervisord, or once both answer and no process has waited for `QUIET_SECONDS`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
     deployment   coordinator, listeners, janitor as processes, and ways to look at them; pages: what
                  they answer on their metrics ports
     ledger       reads what truly happened; oracle: what is missing, twice or invented; account: the
-                 same for hours, in a file; views: what of a conversation's view is not so
+                 same for hours, in a file; views: what is wrong in a conversation's view
     sandbox      what `mirror sandbox` runs under one supervisord; embedded: the services in it;
                  guard: ends all of it when the sandbox is killed
     dashboard    a dashboard process and what tests feed it; browser: Chromium, by Selenium

@@ -1,7 +1,7 @@
 """Fetches Apache Kafka, and a Java to run it, to this machine. `make kafka` and `make test` call
 it.
 
-Everything is kept in the user's cache, outside the checkout, and is fetched once:
+Everything is kept in the user's cache, outside the clone, and is fetched once:
 
 - the jars: by Maven if Java and Maven are installed, because Maven's settings know a company's
 mirror of Maven Central; else by the wheel `jgo`, which needs neither;

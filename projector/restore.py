@@ -1,9 +1,8 @@
 """Reads the conversations of partitions back from Kafka.
 
-A partition is whole once every record was read that it had when the restore began, also those
-behind a transaction that is still open. So its end counts uncommitted records, but only committed
-records are read. If a deposed projector left a transaction open, the restore waits until the broker
-ends that transaction.
+A partition is restored once all records were read that it had when the restore began. Some of them
+may be uncommitted. Only committed records are read, but the restore waits until the broker has
+ended each open transaction that a deposed projector left.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The parts of a conversation: participants, their legs, after-call work, codes. Plain data.
 
-Some surface shows each field, unless its comment says otherwise. Times are Genesys milliseconds.
+Each field can be seen in frames, REST or analytics, unless its comment says otherwise. Times are
+Genesys milliseconds.
 """
 
 from __future__ import annotations

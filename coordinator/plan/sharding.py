@@ -10,10 +10,10 @@ Promises:
 - A shard's epoch rises if and only if its topics or its audience change. It never repeats, even
   after Redis lost everything: it is at least the Redis time of the change.
 
-While a topic changes its shard, no channel receives it for a moment. So shards are not merged, and
-new topics go to the emptiest shard first, which churn has emptied. But topics whose audience
-changes must leave their shard (the larger part keeps it), and small shards would use up the
-channels of clients that see little: only then shards are merged too.
+While a topic changes its shard, no channel receives it for a moment. So a topic moves only if it
+must. New topics go to the emptiest shard. If the audience of some topics changes, they leave their
+shard; the larger part keeps it. Shards are merged only then, because small shards would use up the
+channels of clients that see little.
 
 Queues are far busier than users. Topics enter in the order of a hash of their names, so a fresh cut
 spreads the queues over all shards.

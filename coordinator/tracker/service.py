@@ -1,9 +1,9 @@
 """The consumer around the fold: its partitions, its offsets, and recovery when Redis loses data.
 
 Offsets live in Redis beside the folded records, never in Kafka. So a partition is read from the
-offset in Redis. Without one (a new mirror, a flushed Redis) it is read from the beginning; if that
-reaches far back, from a day before the longest age of verification. Older conversations that still
-go on, such as message threads of weeks, are missed by that. So once the partitions are folded
+offset in Redis. If Redis has none (a new mirror, a flushed Redis), it is read from the beginning,
+but from no further back than the longest age of verification and a day. That misses older
+conversations that still go on, such as message threads of weeks. So once the partitions are folded
 again, janitors ask Genesys for all unfinished conversations that began since `MIRROR_HORIZON`
 (`mirror.fleet.backfill.file_recall`), and read those that the fold lacks.
 

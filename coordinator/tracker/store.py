@@ -1,6 +1,6 @@
 """The fold in Redis: conversations, the active set and the offsets, moved together.
 
-Every method is one round trip (a large batch several) and raises `RedisUnavailable`.
+Every method takes one round trip (several for a large batch) and raises `RedisUnavailable`.
 """
 
 from __future__ import annotations

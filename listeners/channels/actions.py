@@ -1,4 +1,4 @@
-"""Actions: a channel's requests to its shell. An input answers each action that has a number.
+"""Actions: a channel's requests to its shell. An action with a number is answered by an input.
 
 Handles are secrets: an action is never logged whole.
 """

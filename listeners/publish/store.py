@@ -10,12 +10,12 @@ records are counted as lost.
 
 The spool, and memory, keep half of their room for interactions. Otherwise a topic without a right
 to write would fill them within days, and the next outage of a few seconds would lose interactions.
-So records of each topic are refused by themselves. `refusing` has their topics, each until a record
-of it is taken again, or until half of its room is free, because after Kafka is back no new record
-may come to the spool. If interactions are refused (`refusing_since`), the listener covers nothing.
-`interactions_lost` also counts refused dead letters of interactions: a gap is filed for them too.
-The dead letter of a stored record is never refused for room: it takes the record's place
-(`replace`).
+So records of one topic may be refused while others are taken. `refusing` has the refused topics. A
+topic leaves it when a record of it is taken, or when half of its room is free: once Kafka is back,
+new records of it need not come to the spool at all. If interactions are refused (`refusing_since`),
+the listener covers nothing. `interactions_lost` also counts refused dead letters of interactions: a
+gap is filed for them too. The dead letter of a stored record is never refused for room: it takes
+the record's place (`replace`).
 
 Each lane is read by itself, from the oldest inherited spool with records of it, then from our own.
 `waiting` has the lanes with stored records: new records of them go behind. `durable_at` is the time

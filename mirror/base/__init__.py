@@ -9,7 +9,7 @@ bounded      calls of foreign libraries, with a deadline that holds
 side_by_side several blocking calls at the same time
 thread_watch finds a background thread that hangs
 tls          why TLS failed, in words
-extras       what an optional package is missing for
+extras       what needs an optional package, and how to install it
 tally        histograms of durations (pure)
 units        durations and sizes as people write them
 """

@@ -3,5 +3,5 @@
 oauth          tokens; guard: what every request must have
 notifications  channels and subscriptions; streaming: the socket of a channel
 conversations, analytics, directory  what REST knows; directory: users and queues
-admin          `/_sim`: the truth, and the strings to pull
+admin          `/_sim`: the truth, and the controls
 """

@@ -1,8 +1,9 @@
 """Projectors that kill or freeze themselves right before their n-th effect.
 
 An effect is a call that others can see: a transaction that begins, a record, the group's offsets,
-a commit. Before a record at which it dies, a projector has the earlier ones delivered, so that they
-are in the log, uncommitted. Each life has a transactional id of its own, as each process has.
+a commit. If a projector is to die at a record, it first waits until the earlier records are
+delivered, so that they are in the log, uncommitted. Each life has a transactional id of its own, as
+each process has.
 """
 
 from __future__ import annotations

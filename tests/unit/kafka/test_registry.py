@@ -1,4 +1,5 @@
-"""An endless answer of a registry costs no more than the time-out; docs/tls.md has its proxies."""
+"""A registry that never ends its answer costs no more than the time-out. Calls go through the proxy
+that docs/tls.md names."""
 
 from __future__ import annotations
 

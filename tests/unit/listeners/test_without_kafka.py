@@ -1,6 +1,6 @@
-"""A publisher that nobody takes anything from: what it refuses leaves nothing behind in memory.
+"""A publisher without a Kafka: what it refuses leaves nothing behind in memory.
 
-The clock is the test's, the producers are librdkafka's own, towards a port where nobody listens.
+The clock is the test's. The producers are librdkafka's own, with the address of a closed port.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of a transaction that fails, by whose fault, and what is known of it."""
+"""What happens to a transaction that fails, whose fault it is, and what is known about it."""
 
 from __future__ import annotations
 
