@@ -22,14 +22,14 @@ _STEPS: Final = 1000
 @click.option(
     "--since", required=True, help="From when: RFC 3339 (UTC), or an age such as 2h or 7d."
 )
-@click.option("--until", help="Until when, likewise; now if not given.")
+@click.option("--until", help="Until when, in the same forms; now if not given.")
 @click.option(
     "--queue", "queues", multiple=True, help="Only this queue, by name or id; may be repeated."
 )
 @click.option(
     "--user", "users", multiple=True, help="Only this user, by name or id; may be repeated."
 )
-@click.option("--no-wait", is_flag=True, help="File it and end; a janitor does the work.")
+@click.option("--no-wait", is_flag=True, help="Do not wait: the janitors do the work.")
 def backfill(
     since: str, until: str | None, queues: tuple[str, ...], users: tuple[str, ...], no_wait: bool
 ) -> None:

@@ -184,6 +184,10 @@ def schema_page() -> str:
     )
 
 
+# A link in brackets: a plain file has no links, so the page is named instead of the text.
+_LINK_IN_BRACKETS: Final = re.compile(r"\(\[[^]]+\]\(([^)#]+)[^)]*\)")
+
+
 def env_example() -> str:
     """deploy/mirror.env.example: the table of docs/settings.md with the defaults of `load`."""
     defaults = load({"HOME": "/root"}).environment
@@ -198,8 +202,12 @@ def env_example() -> str:
         if len(cells) < 3:
             continue  # another table of the page
         names, _, meaning = cells
-        plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", meaning.replace("`", ""))
-        lines += ["", *textwrap.wrap(plain, 96, initial_indent="# ", subsequent_indent="# ")]
+        plain = _LINK_IN_BRACKETS.sub(r"(docs/\1", meaning.replace("`", ""))
+        plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", plain)
+        wrapped = textwrap.wrap(
+            plain, 96, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+        )
+        lines += ["", *wrapped]
         for name in re.findall(r"`([A-Z_]+)`", names):
             value = "" if name in OF_THE_MACHINE else defaults.get(name, "")
             lines.append(f"#{name}={value}")

@@ -19,6 +19,16 @@ def test_a_page_is_what_the_code_makes(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
 
 
+def test_the_example_of_settings_names_pages_in_place_of_links() -> None:
+    """A plain file has no links: "(Redis)" would lead nowhere."""
+    text = PAGES["../deploy/mirror.env.example"]()
+    pages = re.findall(r"\(docs/([\w-]+\.md)", text)
+    assert "tls.md" in pages
+    assert [page for page in pages if not (DOCS / page).exists()] == []
+    assert "](" not in text
+    assert "(Redis)" not in text
+
+
 def test_the_simulator_s_options_are_shown() -> None:
     """`mirror simulator` hands its arguments on to a command that has the options."""
     section = PAGES["commands.md"]().partition("## mirror simulator\n")[2].partition("\n## ")[0]
