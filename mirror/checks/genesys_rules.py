@@ -60,7 +60,7 @@ def channels(subject: str, held: int, reserved: int | None, settings: Settings) 
         return doubtful(
             "genesys.channels",
             told,
-            f"{detail}, and {held - reserved} of them are not of this mirror",
+            f"{detail}, {held - reserved} of them not opened by this mirror",
             "channels of a killed process end within a day; if another program uses this OAuth "
             "client, give that program a client of its own",
         )
