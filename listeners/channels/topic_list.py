@@ -1,9 +1,10 @@
 """The topics of one channel: the wanted list, the list being set, the last confirmed list. Pure.
 
 A list is always set as a whole (I4), and Genesys' list is compared with the wanted one. Names
-compare without case. A topic that Genesys refused is not expected in its list. Topics that were
-confirmed and are not set any more count as `Missed` since the confirmation. All times are monotonic
-seconds.
+compare without case, and a combined topic (`a.b?c&d`) as the topics that it stands for: Genesys
+does not document which of the two it lists. A topic that Genesys refused is not expected in its
+list. Topics that were confirmed and are not set any more count as `Missed` since the confirmation.
+All times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ class TopicList:
 
     def is_as_wanted(self, found: frozenset[str], now: float) -> bool:
         """Whether exactly the wanted topics are set, except the rejected ones."""
-        expected = _plain(self.wanted) - _plain(self.rejected)
-        if _plain(found) != expected:
+        rejected = _plain(self.rejected)
+        listed = {topic.lower() for topic in found}
+        # A combined topic is listed whole although a part of it was refused.
+        shown = _plain(found) - (rejected - listed)
+        if shown != _plain(self.wanted) - rejected:
             return False
         self._confirmed, self.confirmed_epoch = self.wanted, self.epoch
         self.confirmed_at = now
@@ -77,8 +81,8 @@ class TopicList:
 
     def missing(self, found: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """The last confirmed topics that are not among the `found` ones."""
-        absent = _plain(found) | _plain(self.rejected)
-        return tuple(topic for topic in self._confirmed or () if topic.lower() not in absent)
+        present = _plain(found) | _plain(self.rejected)
+        return tuple(topic for topic in self._confirmed or () if not _plain((topic,)) <= present)
 
     def doubt(self) -> None:
         """The list on the channel is not the confirmed one."""
@@ -91,4 +95,9 @@ class TopicList:
 
 
 def _plain(topics: frozenset[str] | tuple[str, ...]) -> set[str]:
-    return {topic.lower() for topic in topics}
+    """The topics in lower case, combined ones as the topics that they stand for."""
+    plain = set()
+    for topic in topics:
+        prefix, _, suffixes = topic.lower().partition("?")
+        plain |= {f"{prefix}.{suffix}" for suffix in suffixes.split("&")} if suffixes else {prefix}
+    return plain

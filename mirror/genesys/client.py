@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from mirror.base.errors import GenesysRefused
+from mirror.base.errors import GenesysError, GenesysRefused
 from mirror.base.log import logger
 from mirror.genesys.handles import Handle
 from mirror.genesys.hosts import check_stream_uri
@@ -53,7 +53,11 @@ QUEUES: Final = ("/api/v2/routing/queues", "/api/v2/routing/queues/divisionviews
 USERS: Final = "/api/v2/users"
 DETAILS: Final = "/api/v2/analytics/conversations/details"
 MAX_ANALYTICS_IDS: Final = 100
+# Requests to find the topics that Genesys calls invalid: enough for two among a thousand.
+MOST_HALVES: Final = 48
 _FORBIDDEN: Final = 403
+_BAD_REQUEST: Final = 400
+_TOO_MANY: Final = "too.many"
 
 
 class GenesysClient:
@@ -111,20 +115,54 @@ class GenesysClient:
     def put_subscriptions(self, channel_id: str, topics: Iterable[str]) -> Subscriptions:
         """Replace the channel's topics by `topics` (I4); renews its 24 hours.
 
-        Topics that Genesys refuses do not affect the others (`ignoreErrors`). Topics missing in the
-        answer count as refused.
+        Topics that Genesys refuses do not affect the others (`ignoreErrors`), and neither do topics
+        for which it refuses the whole list. Topics missing in the answer count as refused.
         """
         wanted = list(topics)
-        template = CHANNELS + "/{}/subscriptions"
+        try:
+            return self._subscribe("PUT", channel_id, wanted)
+        except GenesysError as error:
+            if not _is_about_topics(error):
+                raise
+        invalid = self._invalid(channel_id, wanted)
+        found = self._subscribe("PUT", channel_id, [t for t in wanted if t not in invalid])
+        return Subscriptions(found.permitted, {**found.rejected, **invalid})
+
+    def _invalid(self, channel_id: str, wanted: list[str]) -> dict[str, str]:
+        """The topics for which Genesys refuses a whole list (400), each with its reason.
+
+        Found by halves, with POSTs: they take no topic from a channel that receives. Topics of one
+        kind stand together, because all of a kind may be invalid. After `MOST_HALVES` calls, the
+        rest of a refused half counts as invalid.
+        """
+        invalid: dict[str, str] = {}
+        groups, calls = [sorted(wanted, key=lambda topic: topic.rpartition(".")[2])], 0
+        while groups:
+            group = groups.pop()
+            calls += 1
+            try:
+                self._subscribe("POST", channel_id, group)
+            except GenesysError as error:
+                if not _is_about_topics(error):
+                    raise
+                half = len(group) // 2
+                if not half or calls >= MOST_HALVES:
+                    invalid.update(dict.fromkeys(group, error.code or str(error.status)))
+                else:
+                    groups += [group[half:], group[:half]]
+        self._log.warning("topics_invalid", count=len(invalid), calls=calls)
+        return invalid
+
+    def _subscribe(self, method: str, channel_id: str, wanted: list[str]) -> Subscriptions:
         answer = self._http.call(
-            "PUT",
-            template,
+            method,
+            CHANNELS + "/{}/subscriptions",
             channel_id,
             query={"ignoreErrors": "true"},
             body=[{"id": topic} for topic in wanted],
         )
         listing, _ = self._listing(
-            answer, ChannelTopicList, ChannelTopic, "PUT subscriptions", "state"
+            answer, ChannelTopicList, ChannelTopic, f"{method} subscriptions", "state"
         )
         permitted = {}
         rejected = {}
@@ -279,6 +317,11 @@ class GenesysClient:
 
     def _decode(self, answer: Answer, kind: type[T], name: str) -> T:
         return decode(answer.body, kind, name, self._http.api_host)
+
+
+def _is_about_topics(error: GenesysError) -> bool:
+    """Whether a topic of a list may be the reason for Genesys' refusal, and not their number."""
+    return error.status == _BAD_REQUEST and error.is_genesys and _TOO_MANY not in error.code
 
 
 def _seconds_until(expires: str, answer: Answer) -> float | None:

@@ -65,6 +65,35 @@ def test_a_forbidden_topic_does_not_harm_the_others(sim: Simulated, genesys: Gen
     assert "missing.permissions" in found.rejected[topics[2]]
 
 
+def test_an_invalid_topic_does_not_harm_the_others(sim: Simulated, redis_url: str) -> None:
+    """Genesys may refuse the whole list for it (400), or that topic alone: the rest is subscribed,
+    also on a channel that has topics."""
+    settings = load({"GENESYS_API_URL": sim.url, "REDIS_URL": redis_url})
+    redis = connect(settings)
+    budget = RateBudget(redis, Keys("test"), "sandbox")
+    genesys = GenesysClient(settings, OAuthClient("sandbox", "sandbox"), budget)
+    topics, bad = sim.topics()[:100], "v2.users.gone.nonsense"
+    channel = genesys.create_channel().handle.id
+    for fails in (True, True, False):
+        sim.post("/_sim/control", {"quirks": {"invalid_topic_fails": fails}})
+        found = genesys.put_subscriptions(channel, [*topics[:70], bad, *topics[70:]])
+        assert found.permitted == tuple(topics)
+        assert list(found.rejected) == [bad]
+        assert "notification.invalid.topic" in found.rejected[bad]
+        assert genesys.get_subscriptions(channel) == frozenset(topics)
+    redis.close()
+
+
+def test_too_many_topics_are_no_invalid_topics(sim: Simulated, genesys: GenesysClient) -> None:
+    """The refusal of the 1,001st is told as it is, and not searched for a cause."""
+    channel = genesys.create_channel().handle.id
+    with pytest.raises(GenesysError) as caught:
+        genesys.put_subscriptions(channel, [f"v2.users.{n}.conversations" for n in range(1001)])
+    assert "too.many" in caught.value.code
+    requests = sim.get("/_sim/stats")["requests"]
+    assert sum(count for name, count in requests.items() if "subscriptions" in name) == 1
+
+
 def test_all_pages_are_read(genesys: GenesysClient) -> None:
     """Users and queues, each once, however many pages."""
     users = read_listing(genesys.users, "users").entities
