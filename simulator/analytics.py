@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,6 +29,29 @@ MAX_HITS = 100_000
 #: Dimensions that no longer change after a conversation has ended.
 SETTLED = frozenset({"conversationEnd", "queueId", "userId"})
 
+#: The dimensions of the SDK that are simulated, of conversation filters and of segment filters.
+CONVERSATION_DIMENSIONS = frozenset(
+    {
+        "conversationEnd",
+        "conversationId",
+        "conversationStart",
+        "divisionId",
+        "originatingDirection",
+    }
+)
+SEGMENT_DIMENSIONS = frozenset(
+    {
+        "direction",
+        "disconnectType",
+        "mediaType",
+        "purpose",
+        "queueId",
+        "segmentEnd",
+        "segmentType",
+        "userId",
+        "wrapUpCode",
+    }
+)
 #: Dimensions whose values are ids.
 OF_IDS = frozenset({"conversationId", "queueId", "userId"})
 
@@ -41,22 +64,22 @@ class Predicate(msgspec.Struct):
     """A condition. The default `operator` is `matches`."""
 
     dimension: str
-    type: str = "dimension"
-    operator: str = "matches"
+    type: Literal["dimension", "property", "metric"] = "dimension"
+    operator: Literal["matches", "exists", "notExists"] = "matches"
     value: str | None = None
 
 
 class Clause(msgspec.Struct):
     """Predicates joined by `and` or `or`."""
 
-    type: str
+    type: Literal["and", "or"]
     predicates: list[Predicate]
 
 
 class Filter(msgspec.Struct):
     """Clauses and predicates joined by `and` or `or`."""
 
-    type: str
+    type: Literal["and", "or"]
     predicates: list[Predicate] = []
     clauses: list[Clause] = []
 
@@ -72,8 +95,10 @@ class Query(msgspec.Struct, rename="camel"):
     """The part of ConversationQuery that is simulated."""
 
     interval: str
-    order: str = "asc"
-    order_by: str = "conversationStart"
+    order: Literal["asc", "desc", "unordered"] = "asc"
+    order_by: Literal["conversationStart", "conversationEnd", "segmentStart", "segmentEnd"] = (
+        "conversationStart"
+    )
     paging: Paging = msgspec.field(default_factory=Paging)
     conversation_filters: list[Filter] = []
     segment_filters: list[Filter] = []
@@ -87,11 +112,19 @@ def parse(body: bytes, *, odd_ids_fail: bool = False) -> Query:
         raise BadQuery(str(error)) from error
     if not 1 <= query.paging.page_size <= MAX_PAGE_SIZE or query.paging.page_number < 1:
         raise BadQuery(f"pageSize must be 1 to {MAX_PAGE_SIZE}, pageNumber at least 1")
-    count = len(_predicates(query))
+    for known, filters in (
+        (CONVERSATION_DIMENSIONS, query.conversation_filters),
+        (SEGMENT_DIMENSIONS, query.segment_filters),
+    ):
+        for predicate in _predicates(filters):
+            if predicate.dimension not in known:
+                raise BadQuery(f"no dimension {predicate.dimension!r} of such a filter")
+    everything = _predicates((*query.conversation_filters, *query.segment_filters))
+    count = len(everything)
     if count > MAX_PREDICATES:
         raise BadQuery(f"{count} predicates, {MAX_PREDICATES} are allowed")
     if odd_ids_fail:
-        for predicate in _predicates(query):
+        for predicate in everything:
             if predicate.dimension in OF_IDS and not UUID.fullmatch(predicate.value or ""):
                 raise BadQuery(f"{predicate.dimension} {predicate.value!r} is no UUID")
     return query
@@ -114,12 +147,18 @@ def answer(
     conversations: Iterable[Conversation],
     as_of_ms: int,
     max_hits: int = MAX_HITS,
+    *,
+    counts_all: bool = False,
 ) -> dict[str, Any]:
-    """The response; `conversations` is absent on an empty page, and behind `max_hits`.
+    """The response; `conversations` is absent on an empty page. Pages end at `max_hits`: a request
+    for more raises `BadQuery`. If `counts_all`, `totalHits` counts further.
 
     The interval matches conversations that began on a day (UTC) that it touches, at whatever hour
     and whatever went on later.
     """
+    size, number = query.paging.page_size, query.paging.page_number
+    if size * number > max_hits:
+        raise BadQuery(f"Pagination may not exceed {max_hits} results.")
     filtered = bool(query.conversation_filters or query.segment_filters)
     begin, end = interval_of(query.interval, MAX_INTERVAL_MS if filtered else MAX_PLAIN_INTERVAL_MS)
     days = range(begin // DAY_MS, (end - 1) // DAY_MS + 1)
@@ -135,9 +174,7 @@ def answer(
         key=lambda conversation: _place(query, conversation, as_of_ms),
         reverse=query.order == "desc",
     )
-    size, number = query.paging.page_size, query.paging.page_number
-    found = found[:max_hits]
-    result: dict[str, Any] = {"totalHits": len(found)}
+    result: dict[str, Any] = {"totalHits": len(found) if counts_all else min(len(found), max_hits)}
     shown = found[(number - 1) * size : number * size]
     if shown:
         result["conversations"] = [
@@ -146,17 +183,18 @@ def answer(
     return result
 
 
-def _predicates(query: Query) -> list[Predicate]:
+def _predicates(filters: Iterable[Filter]) -> list[Predicate]:
     return [
         predicate
-        for group in (*query.conversation_filters, *query.segment_filters)
+        for group in filters
         for predicate in (*group.predicates, *(p for c in group.clauses for p in c.predicates))
     ]
 
 
 def _settled_filters(query: Query) -> bytes | None:
     """A key for the filters. None if a dimension may change after the end of a conversation."""
-    if any(predicate.dimension not in SETTLED for predicate in _predicates(query)):
+    filters = (*query.conversation_filters, *query.segment_filters)
+    if any(predicate.dimension not in SETTLED for predicate in _predicates(filters)):
         return None
     return msgspec.json.encode((query.conversation_filters, query.segment_filters))
 

@@ -148,19 +148,24 @@ class ChannelBook:
         via: str,
         permissions: frozenset[str],
         forbidden: Callable[[str], bool] = lambda _: False,
+        exists: Callable[[str], bool] = lambda _: True,
         ignore_errors: bool = False,
         ignore_invalid: bool = False,
     ) -> list[TopicAnswer]:
         """Set (`via` PUT) or add (POST, WS) topics; all or nothing unless `ignore_errors`.
 
         `forbidden` says whether this client may not have a (lower-case) plain topic, whatever its
-        permissions. Raises `InvalidTopic`, `MissingPermission` or `TooManyTopics`.
+        permissions; a topic that does not exist is invalid. Raises `InvalidTopic`,
+        `MissingPermission` or `TooManyTopics`.
         """
         wanted: dict[str, list[str]] = {} if via == "PUT" else dict(channel.topics)
+        topics = list(topics)
+        if (count := len({*wanted, *topics})) > self.topic_limit:
+            raise TooManyTopics(str(count))
         answers: list[TopicAnswer] = []
         for topic in topics:
             plain = expand(topic)
-            if plain is None or any(kind_of(name) is None for name in plain):
+            if plain is None or not all(kind_of(name) and exists(name.lower()) for name in plain):
                 if not ignore_invalid:
                     raise InvalidTopic(topic)
                 answers.append(TopicAnswer(topic, False))
@@ -177,8 +182,6 @@ class ChannelBook:
             if allowed:
                 wanted[topic] = allowed
                 answers.append(TopicAnswer(topic, True))
-        if len(wanted) > self.topic_limit:
-            raise TooManyTopics(str(len(wanted)))
         self._replace(channel, wanted)
         channel.used_ms = now_ms
         if via in self.renewing:

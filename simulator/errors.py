@@ -39,6 +39,10 @@ KNOWN: dict[str, tuple[int, str]] = {
     "not.found": (404, "The requested resource was not found."),
     "method.not.allowed": (405, "The requested method is not allowed on this resource."),
     "conflict": (409, "The request conflicts with the current state of the resource."),
+    "request.entity.too.large": (
+        413,
+        "The request is over the size limit. Content-Length: %s, Maximum bytes: 512000",
+    ),
     "unsupported.media.type": (
         415,
         "Unsupported Media Type - Unsupported or incorrect media type.",
@@ -59,6 +63,7 @@ BY_STATUS = {
     404: "not.found",
     405: "method.not.allowed",
     409: "conflict",
+    413: "request.entity.too.large",
     415: "unsupported.media.type",
     429: "too.many.requests",
     500: "internal.server.error",

@@ -33,6 +33,8 @@ class Org:
         self.queues = [uuid_from(rng) for _ in range(queues)]
         self.users = [uuid_from(rng) for _ in range(users)]
         self.wrapup_codes = [uuid_from(rng) for _ in WRAPUP_CODE_NAMES]
+        #: Id of a user or queue → `inactive` or `deleted`. The others are active.
+        self.states: dict[str, str] = {}
         self._user_index = {user: n for n, user in enumerate(self.users)}
         self._queue_index = {queue: n for n, queue in enumerate(self.queues)}
 
@@ -61,12 +63,29 @@ class Org:
         return range(index % step if index % step < len(self.users) else 0, len(self.users), step)
 
     def has_user(self, user_id: str) -> bool:
-        """Whether the org has this user."""
-        return user_id in self._user_index
+        """Whether the org has this user, active or not."""
+        return user_id in self._user_index and self.state(user_id) != "deleted"
+
+    def is_user(self, entity_id: str) -> bool:
+        """Whether the id is a user's, deleted ones included."""
+        return entity_id in self._user_index
 
     def has_queue(self, queue_id: str) -> bool:
         """Whether the org has this queue."""
-        return queue_id in self._queue_index
+        return queue_id in self._queue_index and self.state(queue_id) == "active"
+
+    def state(self, entity_id: str) -> str:
+        """`active`, `inactive` or `deleted`."""
+        return self.states.get(entity_id, "active")
+
+    def change_states(self, states: dict[str, str]) -> None:
+        """Delete users and queues, make users inactive or active again. Raises `ValueError`."""
+        for entity_id, state in states.items():
+            if entity_id not in self._user_index and entity_id not in self._queue_index:
+                raise ValueError(f"no user or queue {entity_id}")
+            if state not in ("active", "inactive", "deleted"):
+                raise ValueError(f"{state!r} is not active, inactive or deleted")
+            self.states[entity_id] = state
 
     def division_of_user(self, user_id: str) -> int:
         """The number (from 1) of a user's division: users take turns."""
@@ -78,8 +97,8 @@ class Org:
 
     def divisions_of(self, queues: Iterable[str], users: Iterable[str]) -> frozenset[int]:
         """The divisions of a conversation's queues and users. Home if it has neither."""
-        found = {self.division_of_queue(queue) for queue in queues if self.has_queue(queue)}
-        found |= {self.division_of_user(user) for user in users if self.has_user(user)}
+        found = {self.division_of_queue(queue) for queue in queues if queue in self._queue_index}
+        found |= {self.division_of_user(user) for user in users if user in self._user_index}
         return frozenset(found or {1})
 
     def queue_name(self, queue_id: str) -> str:
@@ -97,7 +116,7 @@ class Org:
             "email": f"agent{number:05d}@example.invalid",
             "primaryContactInfo": [],
             "addresses": [],
-            "state": "active",
+            "state": self.state(user_id),
             "username": f"agent{number:05d}@example.invalid",
             "version": 7,
             "acdAutoAnswer": False,
@@ -193,7 +212,8 @@ class Staff:
         self._welcome_back()
         for _ in range(self.TRIES):
             user = draw()
-            if user != avoid and user not in self._busy and user not in self._absent:
+            is_free = user not in self._busy and user not in self._absent
+            if user != avoid and is_free and self._org.state(user) == "active":
                 self._busy.add(user)
                 first = None if user in self._seen else "ON_QUEUE"
                 self._seen.add(user)

@@ -7,6 +7,8 @@ differs between conversations, it is `mixed`: each conversation draws its answer
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 MIXED = "mixed"
@@ -43,18 +45,26 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     invalid_topic_fails: bool = True
     #: Whether subscription answers carry `state`, as newer ones do (2.1).
     topic_states: bool = True
+    #: Whether a combined topic is listed as it was requested, or expanded (2.1).
+    lists_combined: bool = True
+    #: Whether a channel can be used with another token of its client than the one that made it (2).
+    any_token: bool = True
+    #: What a topic of a queue or user is that does not exist, or not any more (2.3).
+    absent_owner: Literal["permitted", "rejected", "invalid"] = "rejected"
     #: Whether channels die with the token that made them (3.4).
     token_ends_channels: bool = True
     #: Whether a queue's topics go on with a conversation that moved to another queue (5.1).
-    queue_after_transfer: bool = True
+    queue_after_transfer: bool = False
     #: Whether REST sets `endTime` at the last leg's end, after-call work pending or not (0).
     end_time_before_wrapup: bool = False
-    #: Status for a conversation that the client may not see, or that is unknown (6.1).
-    unknown_conversation: int = 404
+    #: Status for a conversation that the client may not see. An unknown one is 404 (6.1).
+    hidden_conversation: int = 404
     #: Whether users of other divisions than the client's are left out of `GET /users` (7).
     users_by_division: bool = True
     #: Whether a details query that finds nothing answers `totalHits` 0, or `{}` (6.3).
     counts_no_hits: bool = True
+    #: Whether `totalHits` counts beyond the 100,000 that can be listed (6.3).
+    counts_all_hits: bool = False
     #: Whether analytics refuses a request in which one of several ids is no UUID (6.3).
     odd_ids_fail: bool = True
     #: Path (a glob) of listings that always name a next page, and start over after the last.

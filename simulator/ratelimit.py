@@ -1,8 +1,9 @@
 """The request budgets (docs/protocol.md, "Limits"): a limit for each minute, in fixed windows.
 Pure.
 
-Each token has a budget. The org also has a budget for each family of routes (`family_of`), so the
-requests of another client can cause a 429.
+Each token has a budget, and all tokens of a client together have one ten times as large. The org
+also has a budget for each family of routes (`family_of`), so the requests of another client can
+cause a 429.
 
 Windows use wall time, because a client sleeps for `Retry-After` wall seconds.
 """
@@ -15,6 +16,8 @@ import msgspec
 
 WINDOW_SECONDS = 60.0
 DEFAULT_LIMIT = 300
+#: The limit of a client is that of so many tokens (`org.app.user.rate.per.minute`: 3,000).
+CLIENT_TOKENS = 10
 #: Genesys names no figure for the routes. This is its limit for a user of an org.
 DEFAULT_ORG_LIMIT = 3000
 #: Requests that were on their way at the first 429 do not count as early retries.

@@ -20,7 +20,7 @@ from simulator.load import LoadGun
 from simulator.oauth import TokenBook
 from simulator.org import Org
 from simulator.quirks import changed
-from simulator.ratelimit import Bars, OrgLimiter, RateLimiter
+from simulator.ratelimit import CLIENT_TOKENS, Bars, OrgLimiter, RateLimiter
 from simulator.rules import Rules, shortened
 from simulator.scenarios import DEFAULT_WEIGHTS
 from simulator.settings import Settings
@@ -41,6 +41,7 @@ class World:
         self.ledger = Ledger(settings.ledger_capacity)
         self.rules = Rules()
         self.limiter = RateLimiter(settings.rate_limit)
+        self.client_limiter = RateLimiter(settings.rate_limit * CLIENT_TOKENS)
         self.org_limiter = OrgLimiter(settings.org_rate_limit)
         self.bars = Bars()
         self.faults = FaultBook(random.Random(f"faults-{seed}"))
@@ -91,6 +92,7 @@ class World:
                 self.hub.close_channel(channel, "channel or token expired")
             self.tokens.forget_expired(now_ms)
             self.limiter.forget_idle(time.monotonic())
+            self.client_limiter.forget_idle(time.monotonic())
             self.org_limiter.forget_idle(time.monotonic())
             await asyncio.sleep(EXPIRY_CHECK_SECONDS)
 

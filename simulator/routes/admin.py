@@ -16,6 +16,7 @@ from simulator.faults import GARBAGE_KINDS, STANDING, STRIKING, checked, parse
 from simulator.frames import ws_frame
 from simulator.load import DEFAULT_LANES
 from simulator.oauth import divisions_from, role_from
+from simulator.ratelimit import CLIENT_TOKENS
 from simulator.rules import RULES, shortened
 from simulator.saboteur import SABOTEUR
 from simulator.scenarios import SCENARIOS
@@ -185,6 +186,8 @@ class _Control(msgspec.Struct, forbid_unknown_fields=True):
     load_lanes: int = DEFAULT_LANES
     load_frames: int | None = None
     add_users: int = 0
+    #: Id of a user or queue → active, inactive, deleted.
+    states: dict[str, str] = {}
     org_rate_limit: int | None = None
     #: OAuth client → its role, and → the divisions of its grant, as the command line takes them.
     roles: dict[str, str] = {}
@@ -199,6 +202,7 @@ async def control(request: web.Request) -> web.Response:
         order = msgspec.json.decode(await request.read(), type=_Control)
         world.change_quirks(order.quirks)
         _change_rights(world, order)
+        world.org.change_states(order.states)
     except (msgspec.DecodeError, ValueError) as error:
         return _bad(str(error))
     _tune(world, order)
@@ -246,6 +250,7 @@ def _tune(world: World, order: _Control) -> None:
         engine.limit = engine.started + order.conversations
     if order.rate_limit is not None:
         world.limiter.limit = order.rate_limit
+        world.client_limiter.limit = order.rate_limit * CLIENT_TOKENS
     if order.org_rate_limit is not None:
         world.org_limiter.limit = order.org_rate_limit
     if order.analytics_lag is not None:

@@ -28,7 +28,7 @@ async def query(request: web.Request) -> web.Response:
             for conversation in world.engine.every_conversation()
             if _seen(request, conversation)
         )
-        found = answer(asked, mine, as_of(world))
+        found = answer(asked, mine, as_of(world), counts_all=world.quirks.counts_all_hits)
     except BadQuery as error:
         raise ApiError("bad.request", str(error)) from error
     is_silent = not found["totalHits"] and not world.quirks.counts_no_hits

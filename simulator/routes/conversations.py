@@ -72,10 +72,10 @@ async def disconnect(request: web.Request) -> web.Response:
 def _find(request: web.Request) -> Conversation:
     world = world_of(request)
     conversation = world.engine.find(request.match_info["conversation_id"])
-    if conversation is None or not client_of(request).sees(
-        world.org.divisions_of(conversation.queues, conversation.users)
-    ):
-        forbidden = world.quirks.unknown_conversation == FORBIDDEN
+    if conversation is None:
+        raise ApiError("not.found")
+    if not client_of(request).sees(world.org.divisions_of(conversation.queues, conversation.users)):
+        forbidden = world.quirks.hidden_conversation == FORBIDDEN
         raise ApiError("not.authorized" if forbidden else "not.found")
     return conversation
 

@@ -19,6 +19,7 @@ from simulator.world import world_of
 MAX_MEMBER_PAGE_SIZE = 100
 MAX_USER_IDS = 100
 DEFAULT_PAGE_SIZE = 25
+USER_STATES = frozenset({"active", "inactive", "deleted", "any"})
 
 
 async def list_users(request: web.Request) -> web.Response:
@@ -28,11 +29,14 @@ async def list_users(request: web.Request) -> web.Response:
     if len(ids) > MAX_USER_IDS:
         raise ApiError("max.user.ids")
     client = client_of(request)
-    users = [user for user in ids if org.has_user(user)] if ids else org.users
+    state = request.query.get("state", "active")
+    if state not in USER_STATES:
+        raise ApiError("invalid.value", state)
+    users = [user for user in ids if org.is_user(user)] if ids else org.users
+    if state != "any":
+        users = [user for user in users if org.state(user) == state]
     if world_of(request).quirks.users_by_division:
         users = [user for user in users if client.sees({org.division_of_user(user)})]
-    if request.query.get("state", "active") not in ("active", "any"):
-        users = []
     return json_response(
         page(request, users, org.user_body, world_of(request).quirks.max_page_size)
     )
@@ -55,13 +59,15 @@ async def search_users(request: web.Request) -> web.Response:
         query = msgspec.json.decode(await request.read())
         size = int(query.get("pageSize", DEFAULT_PAGE_SIZE))
         number = int(query.get("pageNumber", 1))
+        if size < 1 or number < 1:
+            raise ValueError
         terms = [(tuple(term["fields"]), str(term["value"])) for term in query.get("query", [])]
     except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ApiError("bad.request") from error
     found = [
         body
         for user in org.users
-        if client_of(request).sees({org.division_of_user(user)})
+        if org.state(user) == "active" and client_of(request).sees({org.division_of_user(user)})
         for body in (org.user_body(user),)
         if all(
             any(str(body.get(field, "")) == value for field in fields) for fields, value in terms
@@ -81,7 +87,11 @@ async def list_queues(request: web.Request) -> web.Response:
     org = world_of(request).org
     client = client_of(request)
     queues = sorted(
-        (queue for queue in org.queues if client.sees({org.division_of_queue(queue)})),
+        (
+            queue
+            for queue in org.queues
+            if org.has_queue(queue) and client.sees({org.division_of_queue(queue)})
+        ),
         key=org.queue_name,
     )
     ids = _ids(request)
@@ -90,7 +100,10 @@ async def list_queues(request: web.Request) -> web.Response:
     name = request.query.get("name")
     if name:
         queues = [q for q in queues if fnmatch(org.queue_name(q).lower(), name.lower())]
-    if request.query.get("sortOrder", "asc") == "desc":
+    order = request.query.get("sortOrder", "asc").lower()
+    if order not in ("asc", "desc"):
+        raise ApiError("invalid.value", order)
+    if order == "desc":
         queues.reverse()
     return json_response(
         page(request, queues, org.queue_body, world_of(request).quirks.max_page_size)
@@ -113,7 +126,8 @@ async def list_members(request: web.Request) -> web.Response:
     def member(user: str) -> dict[str, Any]:
         return {"id": user, "user": org.user_body(user), "ringNumber": 1, "joined": True}
 
-    users = [org.users[index] for index in org.members(queue)]
+    members = (org.users[index] for index in org.members(queue))
+    users = [user for user in members if org.state(user) == "active"]
     return json_response(page(request, users, member, MAX_MEMBER_PAGE_SIZE))
 
 

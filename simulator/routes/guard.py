@@ -16,6 +16,8 @@ from simulator.world import World, world_of
 #: Statuses with a special meaning in a `rest` fault.
 CUT_CONNECTION = -1
 TOO_MANY = 429
+#: Genesys' `request.bytes.max`.
+MAX_REQUEST_BYTES = 512_000
 _TOKEN = "simulator.token"  # noqa: S105  # the name of a request field
 
 
@@ -35,6 +37,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             world.rules.broken("early_retry", _wall_ms(), token.client_id, name)
         await misbehave(request, token.client_id)
         verdict = world.limiter.hit(token.value, time.monotonic())
+        if verdict.allowed:
+            of_client = world.client_limiter.hit(token.client_id, time.monotonic())
+            verdict = verdict if of_client.allowed else of_client
         headers.update(verdict.headers())
         if not verdict.allowed:
             rule = "early_retry" if verdict.early_retry else "rate_limit_exceeded"
@@ -46,6 +51,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
                 world.rules.broken("early_retry", _wall_ms(), token.client_id, name)
             headers.update(whole.headers())
             raise ApiError("too.many.requests", str(whole.reset_seconds))
+        _check_body(request)
         response = await handler(request)
     except ApiError as refusal:
         response = refuse(refusal.code, refusal.parameter, correlation)
@@ -132,6 +138,15 @@ def _authenticate(world: World, request: web.Request) -> Token:
         world.rules.broken("expired_token", _wall_ms(), token.client_id, request.path)
         raise ApiError("credentials.expired")
     return token
+
+
+def _check_body(request: web.Request) -> None:
+    """Refuse a body that is too large, or no JSON."""
+    size = request.content_length or 0
+    if size > MAX_REQUEST_BYTES:
+        raise ApiError("request.entity.too.large", str(size))
+    if size and request.content_type != "application/json":
+        raise ApiError("unsupported.media.type")
 
 
 def _route_of(request: web.Request) -> str:

@@ -15,7 +15,7 @@ from simulator.errors import ApiError, json_response
 from simulator.oauth import OAuthClient
 from simulator.routes.guard import client_of, token_of
 from simulator.rules import shortened
-from simulator.topics import TOPIC_KINDS, kind_of
+from simulator.topics import TOPIC_KINDS, canonical, kind_of
 from simulator.world import World, world_of
 
 CHANNELS = "/api/v2/notifications/channels"
@@ -64,9 +64,12 @@ async def head_channel(request: web.Request) -> web.Response:
 
 
 async def get_subscriptions(request: web.Request) -> web.Response:
-    """The topics of a channel, as they were requested."""
-    channel = _channel(request)
-    return json_response({"entities": [{"id": topic} for topic in channel.topics]})
+    """The topics of a channel, combined ones as they were requested or expanded."""
+    topics: list[str] = []
+    for topic, plain in _channel(request).topics.items():
+        is_whole = world_of(request).quirks.lists_combined or "?" not in topic
+        topics += [topic] if is_whole else map(canonical, plain)
+    return json_response({"entities": [{"id": topic} for topic in topics]})
 
 
 async def put_subscriptions(request: web.Request) -> web.Response:
@@ -134,6 +137,7 @@ def subscribe(
             forbidden=lambda topic: (
                 world.faults.forbids(topic, client.id) or not _granted(world, client, topic)
             ),
+            exists=lambda topic: world.quirks.absent_owner != "invalid" or _has_owner(world, topic),
             ignore_errors=ignore_errors,
             ignore_invalid=ignore_errors and not world.quirks.invalid_topic_fails,
         )
@@ -171,15 +175,24 @@ def _granted(world: World, client: OAuthClient, topic: str) -> bool:
     Topics that need no permission need no division either.
     """
     kind = kind_of(topic)
-    if client.divisions is None or kind is None or not kind.permissions:
+    if kind is None or not kind.permissions:
         return True
+    if not _has_owner(world, topic):
+        return world.quirks.absent_owner == "permitted"
+    owner = _OWNER.match(topic)
+    if client.divisions is None or owner is None:
+        return True
+    org, family, entity = world.org, owner[1], owner[2]
+    division = org.division_of_user if family == "users" else org.division_of_queue
+    return client.sees({division(entity)})
+
+
+def _has_owner(world: World, topic: str) -> bool:
+    """Whether the queue or user of a plain topic exists. Other topics have none."""
     owner = _OWNER.match(topic)
     if owner is None:
         return True
-    org, family, entity = world.org, owner[1], owner[2]
-    if family == "users":
-        return not org.has_user(entity) or client.sees({org.division_of_user(entity)})
-    return not org.has_queue(entity) or client.sees({org.division_of_queue(entity)})
+    return world.org.has_user(owner[2]) or world.org.has_queue(owner[2])
 
 
 async def _subscribe(request: web.Request, via: str) -> web.Response:
@@ -200,6 +213,8 @@ def _channel(request: web.Request) -> Channel:
     channel = world.channels.get(request.match_info["channel_id"])
     if channel is None:
         world.rules.broken("unknown_channel", _wall_ms(), client.id, request.method)
+        raise ApiError("not.found")
+    if not world.quirks.any_token and channel.token.value != token_of(request).value:
         raise ApiError("not.found")
     if channel.client_id != client.id:
         world.rules.broken("foreign_channel", _wall_ms(), client.id, request.method)

@@ -130,7 +130,7 @@ class Stage:
         """A queue of the org, not `avoid` if there is another."""
         for _ in range(8):
             queue = self.rng.choice(self.org.queues)
-            if queue != avoid:
+            if queue != avoid and self.org.has_queue(queue):
                 return queue
         return queue
 

@@ -233,6 +233,12 @@ def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> Non
         200,
         404,
     }
+    org.post("/_sim/control", {"quirks": {"hidden_conversation": 403}})
+    told = {id_: org.call("GET", f"/api/v2/conversations/{id_}") for id_ in ids}
+    assert {answer.status for answer in told.values()} == {200, 403}
+    assert {answer.body["code"] for answer in told.values() if answer.status == 403} == {
+        "not.authorized"
+    }
     query = {"interval": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z"}
     assert org.call("POST", "/api/v2/analytics/conversations/details/query", query).status == 200
 

@@ -68,7 +68,7 @@ def test_a_channel_is_a_channel(org: Simulated) -> None:
 def test_put_replaces_post_adds_delete_empties(org: Simulated) -> None:
     """The subscriptions of a channel are what was last PUT, plus what was POSTed since."""
     path = f"{CHANNELS}/{org.channel()['id']}/subscriptions"
-    first, second, third = (f"v2.users.{n}.conversations" for n in "abc")
+    first, second, third = org.topics()[:3]
     org.call("PUT", path, [{"id": first}, {"id": second}])
     answer = org.call("PUT", path, [{"id": second}])
     assert not problems(answer.body, "ChannelTopicEntityListing")
@@ -81,13 +81,17 @@ def test_put_replaces_post_adds_delete_empties(org: Simulated) -> None:
 def test_the_1001st_topic_fails_the_whole_request(org: Simulated) -> None:
     """400 with its code; the channel keeps what it had; a combined topic counts once."""
     path = f"{CHANNELS}/{org.channel()['id']}/subscriptions"
+    org.post("/_sim/control", {"quirks": {"absent_owner": "permitted"}})
     topics = [{"id": f"v2.users.{n}?conversations&presence"} for n in range(1000)]
     assert org.call("PUT", path, topics).status == 200
     answer = org.call("POST", path, [{"id": "v2.users.x.conversations"}])
     assert answer.status == 400
     assert answer.body["code"] == "notification.subscription.too.many.subscriptions"
     assert len(org.get(path)["entities"]) == 1000
-    assert org.get("/_sim/violations")["counts"] == {"too_many_topics": 1}
+    org.fault(fault="forbid", topic="*")
+    beyond = [*topics, {"id": "v2.users.x.conversations"}]
+    assert org.call("PUT", path + "?ignoreErrors=true", beyond).status == 400  # refused ones count
+    assert org.get("/_sim/violations")["counts"] == {"too_many_topics": 2}
 
 
 def test_an_invalid_topic_fails_the_request_even_with_ignore_errors(org: Simulated) -> None:
@@ -99,16 +103,16 @@ def test_an_invalid_topic_fails_the_request_even_with_ignore_errors(org: Simulat
 
 def test_forbidden_topics_fail_all_or_come_back_rejected(org: Simulated) -> None:
     """403 for the entire request without `ignoreErrors`; Rejected entities with it."""
-    org.fault(fault="forbid", topic="v2.users.secret.*")
+    allowed, forbidden = org.topics()[:2]
+    org.fault(fault="forbid", topic=forbidden)
     channel = org.channel()["id"]
-    topics = ["v2.users.open.conversations", "v2.users.secret?conversations&presence"]
+    topics = [allowed, forbidden.replace(".conversations", "?conversations&presence")]
     refused = org.subscribe(channel, topics)
     assert (refused.status, refused.body["code"]) == (403, "missing.permissions")
     assert org.get(f"{CHANNELS}/{channel}/subscriptions")["entities"] == []
     answer = org.subscribe(channel, topics, "?ignoreErrors=true")
     states = {entity["id"]: entity["state"] for entity in answer.body["entities"]}
-    assert states["v2.users.open.conversations"] == "Permitted"
-    assert states["v2.users.secret.conversations"] == "Rejected"
+    assert states == {allowed: "Permitted", topics[1]: "Permitted", forbidden: "Rejected"}
 
 
 def test_the_21st_channel_evicts_an_unconnected_one_first(org: Simulated) -> None:
@@ -207,6 +211,59 @@ def test_the_rate_limit_is_per_token_and_says_when_to_retry(org: Simulated) -> N
     assert answers[3].body["code"] == "too.many.requests"
     org.login("a", "1")
     assert org.call("GET", "/api/v2/users").status == 200
+
+
+def test_the_tokens_of_a_client_have_a_limit_together(org: Simulated) -> None:
+    """Ten tokens' worth: fresh tokens bring no more, and another client is not concerned."""
+    org.post("/_sim/control", {"rate_limit": 1})
+    statuses = []
+    for _ in range(11):
+        org.login("a", "1")
+        statuses.append(org.call("GET", "/api/v2/users").status)
+    assert statuses == [200] * 10 + [429]
+    org.login("b", "2")
+    assert org.call("GET", "/api/v2/users").status == 200
+
+
+def test_a_body_has_a_size_and_a_type(org: Simulated) -> None:
+    """More than 512,000 bytes are 413, and what does not say that it is JSON is 415."""
+    path = f"{CHANNELS}/{org.channel()['id']}/subscriptions"
+    large = org.call("PUT", path, [{"id": "x" * 512_000}])
+    assert (large.status, large.body["code"]) == (413, "request.entity.too.large")
+    form = org.call("PUT", path, [], {"Content-Type": "application/x-www-form-urlencoded"})
+    assert (form.status, form.body["code"]) == (415, "unsupported.media.type")
+
+
+def test_states_of_users_and_queues_decide_who_is_listed(org: Simulated) -> None:
+    """Active users alone by default; a deleted queue or user is gone, and so are its topics."""
+    gone, asleep, *_ = (user["id"] for user in org.get("/api/v2/users")["entities"])
+    queue = org.get("/api/v2/routing/queues")["entities"][0]["id"]
+    states = {gone: "deleted", asleep: "inactive", queue: "deleted"}
+    assert org.call("POST", "/_sim/control", {"states": {"nobody": "deleted"}}).status == 400
+    org.post("/_sim/control", {"states": states})
+
+    def listed(path: str) -> set[str]:
+        return {entity["id"] for entity in org.get(path)["entities"]}
+
+    assert not {gone, asleep} & listed("/api/v2/users?pageSize=100")
+    assert listed("/api/v2/users?state=inactive") == {asleep}
+    assert listed("/api/v2/users?state=deleted") == {gone}
+    assert {gone, asleep} < listed("/api/v2/users?state=any&pageSize=100")
+    assert org.call("GET", "/api/v2/users?state=asleep").status == 400
+    assert queue not in listed("/api/v2/routing/queues")
+    for path in (f"/api/v2/users/{gone}", f"/api/v2/routing/queues/{queue}"):
+        assert org.call("GET", path).status == 404
+    topics = [f"v2.routing.queues.{queue}.conversations", f"v2.users.{asleep}.conversations"]
+    channel = org.channel()["id"]
+    for quirk, statuses in (
+        ("rejected", ["Rejected", "Permitted"]),
+        ("permitted", ["Permitted", "Permitted"]),
+    ):
+        org.post("/_sim/control", {"quirks": {"absent_owner": quirk}})
+        answer = org.subscribe(channel, topics, "?ignoreErrors=true").body["entities"]
+        assert [entity["state"] for entity in answer] == statuses
+    org.post("/_sim/control", {"quirks": {"absent_owner": "invalid"}})
+    assert org.subscribe(channel, topics, "?ignoreErrors=true").status == 400
 
 
 def test_the_org_has_limits_beside_those_of_tokens(org: Simulated) -> None:

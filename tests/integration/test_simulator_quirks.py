@@ -63,7 +63,7 @@ def test_a_dead_channels_socket_may_be_cut(org: Simulated) -> None:
 def test_invalid_topics_may_be_rejected_one_by_one(org: Simulated) -> None:
     """With `ignoreErrors` the good ones stay permitted."""
     change(org, invalid_topic_fails=False)
-    topics = ["v2.nonsense", "v2.users.a.conversations"]
+    topics = ["v2.nonsense", org.topics()[0]]
     answer = org.subscribe(org.channel()["id"], topics, "?ignoreErrors=true")
     assert [entity["state"] for entity in answer.body["entities"]] == ["Rejected", "Permitted"]
     assert org.subscribe(org.channel()["id"], topics).status == 400
@@ -72,8 +72,27 @@ def test_invalid_topics_may_be_rejected_one_by_one(org: Simulated) -> None:
 def test_answers_may_lack_the_state_as_in_2022(org: Simulated) -> None:
     """Only ids, and refused topics are simply missing."""
     change(org, topic_states=False)
-    answer = org.subscribe(org.channel()["id"], ["v2.users.a.conversations"])
-    assert answer.body == {"entities": [{"id": "v2.users.a.conversations"}]}
+    topic = org.topics()[0]
+    answer = org.subscribe(org.channel()["id"], [topic])
+    assert answer.body == {"entities": [{"id": topic}]}
+
+
+def test_combined_topics_may_be_listed_in_parts(org: Simulated) -> None:
+    """As they were requested, or as what they stand for."""
+    change(org, lists_combined=False)
+    channel, user = org.channel()["id"], org.topics()[0].removesuffix(".conversations")
+    org.subscribe(channel, [f"{user}?presence&routingStatus"])
+    listed = org.get(f"{CHANNELS}/{channel}/subscriptions")["entities"]
+    assert [entity["id"] for entity in listed] == [f"{user}.presence", f"{user}.routingStatus"]
+
+
+def test_a_channel_may_belong_to_its_token_alone(org: Simulated) -> None:
+    """A later token of the same client does not know it then."""
+    path = f"{CHANNELS}/{org.channel()['id']}/subscriptions"
+    org.login()
+    assert org.call("GET", path).status == 200
+    change(org, any_token=False)
+    assert org.call("GET", path).status == 404
 
 
 def test_renewal_may_need_a_put(org: Simulated) -> None:
@@ -83,7 +102,7 @@ def test_renewal_may_need_a_put(org: Simulated) -> None:
     path = f"{CHANNELS}/{channel['id']}/subscriptions"
     org.post("/_sim/control", {"clock_shift_seconds": 60})
     for method, moves in (("POST", False), ("PUT", True)):
-        org.call(method, path, [{"id": "v2.users.a.conversations"}])
+        org.call(method, path, [{"id": org.topics()[0]}])
         (listed,) = org.get(CHANNELS)["entities"]
         assert (listed["expires"] > channel["expires"]) is moves
 
@@ -138,10 +157,10 @@ def test_a_query_that_finds_nothing_may_say_nothing(org: Simulated) -> None:
     assert org.post(path, query) == {}
 
 
-def test_unknown_conversations_may_be_forbidden(org: Simulated) -> None:
-    """403 instead of 404."""
-    change(org, unknown_conversation=403)
-    assert org.call("GET", "/api/v2/conversations/none").status == 403
+def test_unknown_conversations_are_never_forbidden(org: Simulated) -> None:
+    """403 is for those that the client may not see (`tests/integration/test_rights.py`)."""
+    change(org, hidden_conversation=403)
+    assert org.call("GET", "/api/v2/conversations/none").status == 404
 
 
 def test_bad_answers_to_open_questions_are_refused(org: Simulated) -> None:
@@ -191,7 +210,7 @@ def test_a_slow_socket_is_cut_in_normal_life(org: Simulated) -> None:
     slow = org.connect(channel)
     assert slow.sock is not None
     slow.sock.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_RCVBUF, 4096)
-    topic = "v2.users.a.conversations"
+    topic = org.topics()[0]
     org.subscribe(channel["id"], [topic])
     order = {"topic": topic, "frame": {"topicName": topic, "x": "x" * 4_000_000}}
     for _ in range(12):
@@ -228,7 +247,9 @@ def test_it_serves_over_tls(tmp_path: Path) -> None:
         with urllib.request.urlopen(login, context=context) as response:
             token = json.loads(response.read())["access_token"]
         create = urllib.request.Request(
-            url + CHANNELS, data=b"{}", headers={"Authorization": f"Bearer {token}"}
+            url + CHANNELS,
+            data=b"{}",
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(create, context=context) as response:
             uri = json.loads(response.read())["connectUri"]

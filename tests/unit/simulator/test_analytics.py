@@ -84,13 +84,40 @@ def test_an_interval_that_is_too_long_is_refused(
         ask(NOON - 31 * DAY_MS - 1, NOON, conversationFilters=UNFINISHED)
 
 
-def test_counting_stops_at_the_most_hits() -> None:
-    """Nothing beyond is counted or listed."""
+def test_listing_stops_at_the_most_hits() -> None:
+    """A request for more is refused. Whether more are counted is not documented."""
     found = ask(NOON - DAY_MS, NOON, 2, paging={"pageSize": 1, "pageNumber": 2})
     assert found["totalHits"] == 2
     assert len(names(found)) == 1
-    beyond = ask(NOON - DAY_MS, NOON, 2, paging={"pageSize": 1, "pageNumber": 3})
-    assert "conversations" not in beyond
+    with pytest.raises(BadQuery, match="Pagination may not exceed 2 results"):
+        ask(NOON - DAY_MS, NOON, 2, paging={"pageSize": 1, "pageNumber": 3})
+    asked = parse(json.dumps({"interval": f"{rfc3339(NOON - DAY_MS)}/{rfc3339(NOON)}"}).encode())
+    assert answer(asked, ALL, NOON + DAY_MS, 25, counts_all=True)["totalHits"] == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"order": "descending"},
+        {"orderBy": "conversationsEnd"},
+        {"conversationFilters": [{"type": "nor", "predicates": []}]},
+        {"segmentFilters": [{"type": "or", "clauses": [{"type": "xor", "predicates": []}]}]},
+        {"segmentFilters": [{"type": "or", "predicates": [{"dimension": "conversationEnd"}]}]},
+        {"conversationFilters": [{"type": "and", "predicates": [{"dimension": "queueId"}]}]},
+        {
+            "conversationFilters": [
+                {
+                    "type": "and",
+                    "predicates": [{"dimension": "conversationEnd", "operator": "notexists"}],
+                }
+            ]
+        },
+    ],
+)
+def test_what_the_sdk_does_not_know_is_refused(wrong: dict[str, Any]) -> None:
+    """A word of a query that means nothing must not mean everything, or nothing."""
+    with pytest.raises(BadQuery):
+        ask(NOON, NOON + 1, **wrong)
 
 
 def test_what_is_over_is_judged_by_when_it_is_asked_about() -> None:
