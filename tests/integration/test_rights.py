@@ -233,12 +233,11 @@ def test_what_is_of_other_divisions_is_kept_from_a_client(org: Simulated) -> Non
         200,
         404,
     }
-    org.post("/_sim/control", {"quirks": {"hidden_conversation": 403}})
-    told = {id_: org.call("GET", f"/api/v2/conversations/{id_}") for id_ in ids}
-    assert {answer.status for answer in told.values()} == {200, 403}
-    assert {answer.body["code"] for answer in told.values() if answer.status == 403} == {
-        "not.authorized"
-    }
+    org.post("/_sim/control", {"grants": {"one": "99"}})  # a division that has nothing
+    for status, code in ((404, "not.found"), (403, "not.authorized")):
+        org.post("/_sim/control", {"quirks": {"hidden_conversation": status}})
+        hidden = org.call("GET", f"/api/v2/conversations/{ids[0]}")
+        assert (hidden.status, hidden.body["code"]) == (status, code)
     query = {"interval": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z"}
     assert org.call("POST", "/api/v2/analytics/conversations/details/query", query).status == 200
 
