@@ -91,6 +91,34 @@ def test_a_queue_topic_sees_a_conversation_from_when_it_involves_the_queue(org: 
         assert {"customer", "ivr", "acd"} <= {p["purpose"] for p in body["participants"]}
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_queue_that_a_conversation_left_may_hear_of_it_or_not(
+    org: Simulated, goes_on: bool
+) -> None:
+    """Genesys does not document it; the queue where it went hears of it."""
+    org.post("/_sim/control", {"quirks": {"queue_after_transfer": goes_on}})
+    sockets = {}
+    for topic in org.topics():
+        if "queues" in topic:
+            channel = org.channel()
+            sockets[topic] = org.connect(channel)
+            org.subscribe(channel["id"], [topic])
+    org.post("/_sim/control", {"action": "spawn", "scenario": "flowed_out_call", "count": 4})
+    org.drain()
+    after: dict[str, set[str]] = {}
+    ever: dict[str, set[str]] = {}
+    for topic, socket in sockets.items():
+        for frame in frames(socket, 0.5):
+            if frame["topicName"] == topic:
+                body = frame["eventBody"]
+                queues = {p.get("queueId") for p in body["participants"]} - {None}
+                if len(queues) == 2:
+                    after.setdefault(body["id"], set()).add(topic)
+                ever.setdefault(body["id"], set()).add(topic)
+    assert {len(topics) for topics in ever.values()} == {2}
+    assert {len(topics) for topics in after.values()} == {2 if goes_on else 1}
+
+
 def test_topics_of_one_medium_are_accepted_and_silent(org: Simulated) -> None:
     """`.conversations.calls` exists; what happens is told on the nested topics and on statuses."""
     users = [user["id"] for user in org.get("/api/v2/users?pageSize=100")["entities"]]
