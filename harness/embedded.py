@@ -34,6 +34,8 @@ DEFAULT_PORTS: Final = {
 }
 MOST_COMMAND: Final = 80  # characters of a command in a message
 _LISTENS: Final = "0A"  # the state of a socket in Linux
+#: Seconds by which the simulator's analytics lags: Genesys' is never up to the second.
+ANALYTICS_LAG: Final = 20
 CLIENTS: Final = "sandbox:sandbox,sandbox-2:sandbox-2"
 
 
@@ -164,7 +166,8 @@ def supervisor_programs(services: Services, scene: Scene, state: Path) -> str:
     simulator = (
         f"{sys.executable} -m simulator --host {LOOPBACK} --port {services.simulator_port} "
         f"--users {scene.users} --queues {scene.queues} --rate {scene.rate} "
-        f"--speed {scene.speed} --seed {scene.seed} {start} {clients}"
+        f"--speed {scene.speed} --seed {scene.seed} --analytics-lag {ANALYTICS_LAG} {start} "
+        f"{clients}"
     )
     programs = {"redis": redis, "kafka": kafka, "simulator": simulator}
     return "\n".join(_program(name, command) for name, command in programs.items())

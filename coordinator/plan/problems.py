@@ -53,5 +53,7 @@ def rejected(
     }
     reason = "Genesys refuses the topic"
     if permissions:
-        reason += f": it needs {permissions}, in the division of its queue or user"
+        reason += (
+            f": it needs {permissions}, in the division of its queue or user, which may be deleted"
+        )
     return dict.fromkeys(names, reason)
