@@ -73,7 +73,7 @@ class Projector(Program):
         """`down` if nothing may be projected, `degraded` if some records are not."""
         loop = self._loop
         if loop is None:
-            return Health.of(["it waits for Kafka"], filter(None, [self._topics.reason]))
+            return Health.of((), filter(None, [self._topics.reason]))
         share = loop.share
         reasons = [reason for reason in (loop.problem, share.problem) if reason]
         if not share.joined:

@@ -76,7 +76,9 @@ class Topics:
         while True:
             seconds = left()
             try:
-                count, reason = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
+                # A single attempt must end although the wait has no end: `waits` is told why.
+                attempt = min(seconds or ANSWER_SECONDS, ANSWER_SECONDS)
+                count, reason = self._look(max(PAUSE_SECONDS, attempt))
             except KafkaUnavailable as error:
                 if 0 < left() <= PAUSE_SECONDS:
                     # Not a `FileUnusable`, whose exit code is that of a wrong setting.
@@ -122,7 +124,6 @@ class Topics:
         if reason:
             return 0, reason
         count = counts[settings.topic]
-        seconds = min(seconds, ANSWER_SECONDS) or ANSWER_SECONDS
         views, silent = read_partitions(settings, count, seconds)
         # All views were made with one number, so a partition without a leader need not tell it too.
         # Nor need it before the first projector has worked: then there are no views.

@@ -126,7 +126,8 @@ class Reader:
 
     def reasons(self) -> list[str]:
         """Why the page shows less than there is. Any thread may ask."""
-        return [*([self.problem] if self.problem else []), *self.reasons_of_missing()]
+        opening = "the past is still read: the page shows a part" if self.opening is not None else ""
+        return [*filter(None, (self.problem, opening)), *self.reasons_of_missing()]
 
     def reasons_of_missing(self) -> list[str]:
         """Why partitions are not read, one reason for all that share it."""
