@@ -67,6 +67,7 @@ class TrackerHealth:
     """The state of the tracker's consumer. `now` is always monotonic seconds."""
 
     def __init__(self, group: str, now: float) -> None:
+        self.partitions = 0  # of the topic, 0 if unknown
         self._group = group
         self._joined = False
         self._joined_at = now  # when it last joined or left the group
@@ -106,6 +107,7 @@ class TrackerHealth:
         known: Mapping[str, Partition] = (
             statistics.topics[topic].partitions if topic in statistics.topics else {}
         )
+        self.partitions = sum(found.partition >= 0 for found in known.values())
         away = tuple(
             number
             for number in sorted(own)

@@ -17,6 +17,7 @@ that they own the same partition, nothing is written twice: the stored offset de
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any, Final
@@ -82,6 +83,7 @@ class Tracker:
         self.conflicts = 0  # batches dropped because another offset was stored
         self.caught_up = False  # all own partitions are folded to their end
         self.reasons: tuple[str, ...] = ()  # why it does not work
+        self.is_starting = True  # it has not been in its group yet
         self._settings = settings
         self._report_progress = report_progress
         self._topic = settings.topic
@@ -207,6 +209,7 @@ class Tracker:
         self._reporter.note(
             self.reasons,
             partitions=len(self._stored),
+            of=self._health.partitions,
             lag=self.lag,
             stale_ms=self._health.stale_ms(now),
         )
@@ -304,6 +307,7 @@ class Tracker:
         self._lag.reassigned()
         self._misplaced = True
         self._health.assigned(time.monotonic())
+        self.is_starting = False
         consumer.assign([])  # read nothing before `_place` has the offsets from Redis
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
@@ -338,6 +342,9 @@ class Tracker:
                 if str(error) != told:
                     told = str(error)
                     self._log.warning("tracker_no_consumer", error=told)
+                self.reasons = (f"the tracker: {told}",)
+                with contextlib.suppress(RedisUnavailable):  # others report it
+                    self._reporter.note(self.reasons)
             stop.wait(RETRY_SECONDS)
         return None
 

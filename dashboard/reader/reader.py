@@ -126,7 +126,9 @@ class Reader:
 
     def reasons(self) -> list[str]:
         """Why the page shows less than there is. Any thread may ask."""
-        opening = "the past is still read: the page shows a part" if self.opening is not None else ""
+        opening = (
+            "the past is still read: the page shows a part" if self.opening is not None else ""
+        )
         return [*filter(None, (self.problem, opening)), *self.reasons_of_missing()]
 
     def reasons_of_missing(self) -> list[str]:

@@ -1,7 +1,8 @@
 """The problems of a listener, in sentences for its health and its beats.
 
 A channel has a problem if more than a tenth of its frames become dead letters, if Genesys has not
-said for long which topics are set on it, or has not set its present topics for long. The publisher and the spool have their own problems.
+said for long which topics are set on it, or has not set its present topics for long. The publisher
+and the spool have their own problems.
 """
 
 from __future__ import annotations

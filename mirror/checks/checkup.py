@@ -45,7 +45,7 @@ class Checkup:
         self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
 
     def start(self) -> None:
-        """Check at once, then repeat until `stop`. Until the first round ends, `findings` says so."""
+        """Check at once, then repeat until `stop`. `findings` says so while there is no round."""
         self._found = self._found or (FIRST,)
         self._ended = self._clock()
         self._thread.start()

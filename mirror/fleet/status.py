@@ -131,6 +131,7 @@ class Facts(msgspec.Struct, kw_only=True):
     drained: set[str] = set()
     passed_ms: int | None = None
     waited_ms: int = 0  # how long the oldest work for janitors has been due
+    overdue_ms: int = 0  # how long the oldest overdue conversation has been due
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -285,6 +286,7 @@ def _health(
         facts.waited_ms,
         (facts.conversations.overdue, facts.gaps.open + facts.gaps_by_hand),
         advice("janitor", waits),
+        facts.overdue_ms,
     )
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)

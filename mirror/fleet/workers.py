@@ -37,9 +37,9 @@ Kind = Literal["tracker", "janitor"]
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """One tracker or janitor at the Redis time `at_ms`. `reasons` say why it does not work.
 
-    For a tracker: `partitions` counts its own, `lag` counts their records that are not folded yet,
-    and `stale_ms` is how long it has not known that its fold is up to date. `up_ms` is how long the
-    worker runs, None in an older version.
+    For a tracker: `partitions` counts its own, `of` those of the topic (0: unknown), `lag` counts
+    the records that are not folded yet, and `stale_ms` is how long it has not known that its fold
+    is up to date. `up_ms` is how long the worker runs, None in an older version.
     """
 
     kind: Kind
@@ -47,6 +47,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     reasons: tuple[str, ...] = ()
     partitions: int = 0
+    of: int = 0
     lag: int = 0
     stale_ms: int = 0
     up_ms: int | None = None
@@ -75,7 +76,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._began = clock()
         self._due = float("-inf")
-        self._told: tuple[str, ...] = ()
+        self._told: tuple[tuple[str, ...], int] = ((), 0)
         self._has_left = False
 
     def note(
@@ -83,19 +84,23 @@ class Reporter:
         reasons: tuple[str, ...] = (),
         *,
         partitions: int = 0,
+        of: int = 0,
         lag: int = 0,
         stale_ms: int = 0,
     ) -> None:
-        """Report the state of the work, if it is time or the reasons changed.
+        """Report the state of the work, if it is time, or if the reasons or the partitions changed.
+        A worker that has no partition for a moment, because the group shares them out anew, does
+        not hurry to say so.
 
         Raises `RedisUnavailable`.
         """
         with self._lock:
             now = self._clock()
-            if self._has_left or (now < self._due and reasons == self._told):
+            told = (reasons, partitions or self._told[1])
+            if self._has_left or (now < self._due and told == self._told):
                 return
             self._due = now + EVERY_SECONDS
-            self._told = reasons
+            self._told = told
         with explained():
             now_ms = redis_now_ms(self._redis)
             worker = Worker(
@@ -104,6 +109,7 @@ class Reporter:
                 at_ms=now_ms,
                 reasons=reasons,
                 partitions=partitions,
+                of=of,
                 lag=lag,
                 stale_ms=stale_ms,
                 up_ms=round(1000 * (now - self._began)),

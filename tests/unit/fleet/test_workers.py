@@ -109,6 +109,21 @@ def test_a_worker_says_how_long_it_runs() -> None:
     assert found.up_ms == 12_500
 
 
+def test_partitions_that_change_are_told_at_once() -> None:
+    """Else a part would seem to have no tracker for seconds. That there is none while the group
+    shares them out anew can wait."""
+    store: Any = Hash()
+    reporter = Reporter(store, Keys("default"), "tracker", "me", lambda: 0.0)
+
+    def told() -> int:
+        (found,) = read({field: t.decode() for field, t in store.fields.items()}, "").values()
+        return found.partitions
+
+    for partitions, seen in ((12, 12), (0, 12), (6, 6)):
+        reporter.note(partitions=partitions)
+        assert told() == seen
+
+
 def test_who_has_left_does_not_write_itself_back() -> None:
     """A thread that still ends its round is not counted as at work."""
     store: Any = Hash()

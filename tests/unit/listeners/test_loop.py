@@ -211,8 +211,8 @@ def test_topics_that_cannot_be_set_are_told(scene: Scene) -> None:
     scene.loop._update_state(now + 60.0)
     (reason,) = scene.loop.state.reasons
     assert re.fullmatch(
-        r"Genesys has not set the present topics of shard 1 replica a for \d\ds, so new ones are not "
-        r"received: HTTP 500",
+        r"Genesys has not set the present topics of shard 1 replica a for \d\ds, so new ones are "
+        r"not received: HTTP 500",
         reason,
     )
 

@@ -35,6 +35,16 @@ def test_a_tracker_at_work_has_nothing_to_say() -> None:
     assert health.stale_ms(120) == 0
 
 
+def test_the_partitions_of_the_topic_are_counted() -> None:
+    """Own and others', without librdkafka's -1; then a reader sees whether all have a tracker."""
+    health = TrackerHealth(GROUP, 0.0)
+    assert health.partitions == 0
+    known = statistics(1, leaders=(1, 1, 2))
+    known.topics["t"].partitions["-1"] = Partition(-1)
+    health.sampled(known, {0}, "t", 1)
+    assert health.partitions == 3
+
+
 def test_no_partitions_for_a_minute_is_a_reason() -> None:
     """At a start it may take a while; with partitions, be it none of many, it is over."""
     health = TrackerHealth(GROUP, 0.0)
