@@ -10,8 +10,8 @@ from mirror.conversation.times import show_ms
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import SERVING, Beat
 from mirror.fleet.workers import (
+    SILENT_MS,
     STARTING_MS,
-    TRACKER_SILENT_MS,
     Worker,
     is_ahead,
     is_recent,
@@ -100,7 +100,7 @@ def _age(at_ms: int, now_ms: int) -> str:
 def tracking(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
     """Why the count of active conversations may be wrong."""
     known = [worker for worker in workers if worker.kind == "tracker"]
-    heard = working(known, "tracker", now_ms, TRACKER_SILENT_MS)
+    heard = working(known, "tracker", now_ms, SILENT_MS)
     if not heard:
         return [f"the count of conversations is {_silence(known, 'tracker', now_ms)}{advice}"]
     said = list(dict.fromkeys(reason for status in heard for reason in status.reasons))
@@ -122,6 +122,19 @@ def tracking(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
             f"the count of conversations is {stale / 1000:.0f} s old: the tracker waits for Kafka"
         ]
     return []
+
+
+def projectors(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
+    """Why the projector's topics may be old. A projector that never reported is not missed: not
+    every mirror runs one, and its own start says what it waits for."""
+    known = [worker for worker in workers if worker.kind == "projector"]
+    heard = working(known, "projector", now_ms, SILENT_MS)
+    if known and not heard:
+        return [
+            f"the state of the projector's topics is {_silence(known, 'projector', now_ms)}{advice}"
+        ]
+    said = dict.fromkeys(reason for status in heard for reason in status.reasons)
+    return [f"projector: {reason}" for reason in said]
 
 
 def _silence(known: Sequence[Worker], kind: str, now_ms: int) -> str:

@@ -131,6 +131,7 @@ class Facts(msgspec.Struct, kw_only=True):
     drained: set[str] = set()
     passed_ms: int | None = None
     waited_ms: int = 0  # how long the oldest work for janitors has been due
+    has_projectors: bool = True
     overdue_ms: int = 0  # how long the oldest overdue conversation has been due
 
 
@@ -288,6 +289,8 @@ def _health(
         advice("janitor", waits),
         facts.overdue_ms,
     )
+    if facts.has_projectors:
+        reasons += causes.projectors(facts.workers, facts.now_ms, advice("projector", waits))
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)
     reasons += blocked

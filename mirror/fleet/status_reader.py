@@ -109,6 +109,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         drained={command.removeprefix(DRAIN) for command in commands if command.startswith(DRAIN)},
         passed_ms=readable(int, passed, keys.passed),
         waited_ms=max(_waited(first, now_ms) for first in oldest),
+        has_projectors=settings.has_projectors,
         overdue_ms=_waited(oldest[1], now_ms),
     )
     limits = Limits(

@@ -1,4 +1,4 @@
-"""Reports of trackers and janitors in Redis, by which others see whether they work.
+"""Reports of trackers, janitors and projectors in Redis, by which others see whether they work.
 
 Each worker writes its field of the hash `workers` every `EVERY_SECONDS` while its threads make
 progress. Writers remove fields that were silent for `FORGOTTEN_SECONDS`; readers judge by age. A
@@ -22,8 +22,8 @@ from mirror.redis.keys import Keys
 
 EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
-#: A tracker that is silent for this long is dead or cut off.
-TRACKER_SILENT_MS: Final = 20_000
+#: A tracker or projector that is silent for this long is dead or cut off.
+SILENT_MS: Final = 20_000
 #: For this long after its start, a tracker may still wait for its group to assign partitions.
 STARTING_MS: Final = 60_000
 
@@ -31,11 +31,11 @@ STARTING_MS: Final = 60_000
 # written before Redis' clock went back.
 AHEAD_MS: Final = 5_000
 
-Kind = Literal["tracker", "janitor"]
+Kind = Literal["tracker", "janitor", "projector"]
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """One tracker or janitor at the Redis time `at_ms`. `reasons` say why it does not work.
+    """One tracker, janitor or projector at the Redis time `at_ms`. `reasons`: why it does not work.
 
     For a tracker: `partitions` counts its own, `of` those of the topic (0: unknown), `lag` counts
     the records that are not folded yet, and `stale_ms` is how long it has not known that its fold

@@ -411,6 +411,24 @@ def test_work_for_janitors_that_nobody_does_is_a_reason() -> None:
     assert "no janitor works" in assemble(facts, 2, LEASE).reasons[0]
 
 
+def test_a_projector_that_does_not_project_is_a_reason() -> None:
+    """It says why itself, or is silent. Where none ever reported, and where none is wanted, none is
+    missed."""
+    facts = _well()
+    assert assemble(facts, 2, LEASE).reasons == []
+    lags = ("the oldest record has waited for 300 s",)
+    facts.workers = [TRACKER, Worker(kind="projector", name="p", at_ms=NOW - 9_000, reasons=lags)]
+    assert assemble(facts, 2, LEASE).reasons == [f"projector: {lags[0]}"]
+    facts.workers = [TRACKER, Worker(kind="projector", name="p", at_ms=NOW - 25_000)]
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith(
+        "the state of the projector's topics is as of 1970-01-01T00:16:15.000Z: no projector was "
+        "heard since: start `mirror up` or `mirror projector`"
+    )
+    facts.has_projectors = False
+    assert assemble(facts, 2, LEASE).reasons == []
+
+
 def test_a_janitor_that_is_silent_is_missed_before_work_waits() -> None:
     """The next zombie may be due in hours. A janitor that left in order is missed with the work."""
     facts = _well()
