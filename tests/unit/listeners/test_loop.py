@@ -111,6 +111,7 @@ class Scene:
         channel.handle = HANDLE
         channel.phase = "connecting"
         self.session.seats[grant.seat] = HeldSeat(channel)
+        self.session.version = 1  # of an assignment
         return channel
 
     def open(self, channel: Channel) -> socket.socket:
