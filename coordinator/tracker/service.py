@@ -33,7 +33,7 @@ from confluent_kafka import (
 )
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.health import STATISTICS_MS, TrackerHealth, decode
+from coordinator.tracker.health import STALE_SECONDS, STATISTICS_MS, TrackerHealth, decode
 from coordinator.tracker.lag import Lag
 from coordinator.tracker.store import ConversationStore
 from mirror.base.errors import MirrorError, RedisUnavailable
@@ -211,8 +211,12 @@ class Tracker:
             partitions=len(self._stored),
             of=self._health.partitions,
             lag=self.lag,
-            stale_ms=self._health.stale_ms(now),
+            stale_ms=max(self._health.stale_ms(now), self._late_ms()),
         )
+
+    def _late_ms(self) -> int:
+        """The age of the oldest waiting record in milliseconds, 0 as in a busy moment."""
+        return round(1000 * self._lag.seconds) if self._lag.seconds >= STALE_SECONDS else 0
 
     def _leave(self) -> None:
         try:
@@ -304,7 +308,7 @@ class Tracker:
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
-        self._lag.reassigned()
+        self._lag.reassigned(time.monotonic())
         self._misplaced = True
         self._health.assigned(time.monotonic())
         self.is_starting = False

@@ -118,9 +118,9 @@ def tracking(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
         return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
     stale = max(status.stale_ms for status in heard)
     if stale:
-        return [
-            f"the count of conversations is {stale / 1000:.0f} s old: the tracker waits for Kafka"
-        ]
+        lag = sum(status.lag for status in heard)
+        why = f"has {counted(lag, 'record')} to read" if lag else "waits for Kafka"
+        return [f"the count of conversations is {stale / 1000:.0f} s old: the tracker {why}"]
     return []
 
 

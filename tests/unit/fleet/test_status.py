@@ -378,6 +378,7 @@ def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
         (tracker(partitions=0, up_ms=100_000), "no tracker has a partition"),
         (tracker(partitions=0, up_ms=20_000), "the tracker is starting: "),
         (tracker(stale_ms=45_000), "is 45 s old: the tracker waits for Kafka"),
+        (tracker(stale_ms=45_000, lag=9_000), "is 45 s old: the tracker has 9,000 records to read"),
         (tracker(reasons=("the tracker: refused",)), "the tracker: refused"),
     ],
 )
