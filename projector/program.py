@@ -97,6 +97,8 @@ class Projector(Program):
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
+        if loop.unreadable:
+            reasons.append(f"{loop.unreadable} records were left out: they are no events")
         if loop.refused:
             reasons.append(f"{loop.refused} records were left out: Kafka refuses them for good")
         if loop.shortened:

@@ -19,6 +19,8 @@ PATIENCE_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 10.0
 # An error of the consumer that was not repeated for this long is over.
 ERROR_SECONDS: Final = 120.0
+# If a greater part of the records is unreadable, that is told.
+MOST_UNREADABLE: Final = 0.1
 # A smaller lag is normal in a busy moment.
 LEAST_LAG: Final = 1_000
 STATISTICS_MS: Final = 2_000
@@ -77,6 +79,8 @@ class TrackerHealth:
         self._errors: dict[str, tuple[str, float]] = {}  # code → text, time of the last one
         self._current_at = now  # when the fold was last known to be up to date
         self._lag = 0
+        self._unreadable = 0
+        self._unreadable_at = -PATIENCE_SECONDS
         self._folded = -1
         self._folded_at = now
         self._least = (-1, -1)  # the least lag of the last window, and of this one
@@ -117,9 +121,13 @@ class TrackerHealth:
             self._away_since = now
         self._away = away
 
-    def measured(self, lag: int, folded: int, now: float) -> None:
-        """Note that `lag` records of own partitions wait, and `folded` were folded since the
-        start."""
+    def measured(self, lag: int, folded: int, now: float, unreadable: int = 0) -> None:
+        """Note that `lag` records of own partitions wait, and that since the start `folded` were
+        folded and `unreadable` ones skipped."""
+        skipped = unreadable - self._unreadable
+        if skipped > MOST_UNREADABLE * (skipped + folded - max(0, self._folded)):
+            self._unreadable_at = now
+        self._unreadable = unreadable
         if folded != self._folded:
             self._folded, self._folded_at = folded, now
             self._errors.clear()
@@ -180,6 +188,11 @@ class TrackerHealth:
             found.append(
                 f"the tracker: {self._lag:,} records wait, and it does not catch up: start another "
                 "coordinator, or look at Redis' latency (`mirror doctor`)"
+            )
+        if now - self._unreadable_at < PATIENCE_SECONDS:
+            found.append(
+                f"the tracker: {counted(self._unreadable, 'record')} could not be read: another "
+                "program writes to the topic, or a newer version of the mirror"
             )
         return tuple(found)
 

@@ -201,7 +201,7 @@ class Tracker:
         """Update the state of the work, from memory, and report changes."""
         now = time.monotonic()
         self._lag.measured(self._waiting(consumer), now, time.time())
-        self._health.measured(self.lag, self.events, now)
+        self._health.measured(self.lag, self.events, now, self.unreadable)
         before, self.reasons = self.reasons, self._health.reasons(now)
         if bool(before) != bool(self.reasons):
             write = self._log.warning if self.reasons else self._log.info

@@ -190,6 +190,22 @@ def test_what_somebody_else_wrote_is_refused(
     assert stage.read(stage.once) == []
 
 
+def test_records_that_are_no_events_are_told(
+    cluster: str, start_process: Start, tmp_path: Path
+) -> None:
+    """They are left out, the others are projected, and health says so."""
+    stage = Stage(cluster, partitions=1)
+    foreign = Producer({"bootstrap.servers": cluster})
+    foreign.produce(stage.settings.topic, b"garbage", b"c-1")
+    assert foreign.flush(20) == 0
+    stage.send(stream(2, seed=9))
+    (port,) = free_ports(1)
+    start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
+    stage.await_projected()
+    assert health(port)["health"] == "degraded"
+    assert "1 records were left out: they are no events" in str(health(port)["reasons"])
+
+
 def test_the_console_shows_each_event_once(
     cluster: str, start_process: Start, tmp_path: Path
 ) -> None:

@@ -60,6 +60,24 @@ def test_no_partitions_for_a_minute_is_a_reason() -> None:
     assert health.reasons(100) == ()
 
 
+def test_records_that_cannot_be_read_are_told() -> None:
+    """Also where nothing waits: nothing of them is tracked. A few among many are only counted."""
+    health = at_work(10)
+    told = []
+    for second in range(11, 120):
+        health.sampled(statistics(1), {0, 1}, "t", second)
+        health.measured(0, 100 * second, second, second if second < 40 else 45)
+        told.append(health.reasons(second))
+    assert told == [()] * len(told)
+    health.measured(0, 100 * 119, 120, 50)
+    (reason,) = health.reasons(120)
+    assert "50 records could not be read" in reason
+    for second in range(121, 181):
+        health.sampled(statistics(1), {0, 1}, "t", second)
+        health.measured(0, 100 * second, second, 50)
+    assert (health.reasons(179), health.reasons(180)) == ((reason,), ())
+
+
 def test_a_refused_group_is_told_at_once_and_for_as_long_as_it_lasts() -> None:
     """librdkafka says it once."""
     health = TrackerHealth(GROUP, 0.0)
