@@ -85,7 +85,8 @@ class Projector(Program):
         if loop is None:
             return Health.of((), filter(None, [self._topics.reason]))
         share = loop.share
-        reasons = [reason for reason in (loop.problem, share.problem) if reason]
+        problems = (self._topics.away, loop.problem, share.problem)
+        reasons = [reason for reason in problems if reason]
         if not share.joined:
             reasons.append(
                 f"the group {group_id(self._settings)} has not admitted this process yet; if that "

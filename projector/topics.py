@@ -54,13 +54,14 @@ def uneven(settings: Settings, counts: Mapping[str, int], first: int | None = No
 
 
 class Topics:
-    """Watches the topics. `reason` says what is wrong with them now, or is empty.
+    """Watches the topics. `reason` says what is wrong with them now, `away` that Kafka does not
+    answer; both are empty if nothing is.
 
-    `reason` may be read by any thread.
+    Both may be read by any thread.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.reason = ""
+        self.reason = self.away = ""
         self.partitions = 0
         self._settings = settings
         self._told = ""
@@ -101,9 +102,10 @@ class Topics:
             report_progress()
             try:
                 counts = _count(self._settings, ANSWER_SECONDS)
-            except KafkaUnavailable:
-                pass  # no change is known; the loop reports that Kafka is away
+            except KafkaUnavailable as error:
+                self.away = str(error)  # no change of the topics is known
             else:
+                self.away = ""
                 self._note(uneven(self._settings, counts, self.partitions))
             report_progress(rest=COMPARE_SECONDS)
             stop.wait(COMPARE_SECONDS)
