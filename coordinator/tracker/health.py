@@ -19,6 +19,8 @@ PATIENCE_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 10.0
 # An error of the consumer that was not repeated for this long is over.
 ERROR_SECONDS: Final = 120.0
+# librdkafka tells the refusal of a topic only once. After this time the topic is asked again.
+ASK_AGAIN_SECONDS: Final = 60.0
 # If a greater part of the records is unreadable, that is told.
 MOST_UNREADABLE: Final = 0.1
 # A smaller lag is normal in a busy moment.
@@ -33,6 +35,7 @@ _STEPS: Final = {
     "UNKNOWN_TOPIC_OR_PART": "run `mirror init`",
     "_UNKNOWN_TOPIC": "run `mirror init`",
 }
+_OF_TOPICS: Final = frozenset(code for code in _STEPS if not code.startswith("GROUP_"))
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -77,6 +80,7 @@ class TrackerHealth:
         self._away: tuple[int, ...] = ()  # own partitions without a connected leader
         self._away_since = now
         self._errors: dict[str, tuple[str, float]] = {}  # code → text, time of the last one
+        self._asked_at = now
         self._current_at = now  # when the fold was last known to be up to date
         self._lag = 0
         self._unreadable = 0
@@ -101,6 +105,14 @@ class TrackerHealth:
     def failed(self, code: str, text: str, now: float) -> None:
         """Note an error of the consumer."""
         self._errors[code] = (text, now)
+
+    def asks_again(self, now: float) -> bool:
+        """Whether a refusal of the topic must be asked for again. True once per interval."""
+        refused = [at for code, (_, at) in self._errors.items() if code in _OF_TOPICS]
+        if not refused or now - max(self._asked_at, *refused) < ASK_AGAIN_SECONDS:
+            return False
+        self._asked_at = now
+        return True
 
     def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
         """Take librdkafka's statistics. `own` are this tracker's partitions of `topic`."""

@@ -202,6 +202,8 @@ class Tracker:
         now = time.monotonic()
         self._lag.measured(self._waiting(consumer), now, time.time())
         self._health.measured(self.lag, self.events, now, self.unreadable)
+        if self._health.asks_again(now):
+            self._misplaced = True  # `_place` makes Kafka refuse again, or tell the end
         before, self.reasons = self.reasons, self._health.reasons(now)
         if bool(before) != bool(self.reasons):
             write = self._log.warning if self.reasons else self._log.info

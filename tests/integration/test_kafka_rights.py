@@ -10,13 +10,14 @@ import msgspec
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
     ResourceType,
 )
 
-from coordinator.tracker import Tracker
+from coordinator.tracker import Tracker, health
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.process import wait_until
@@ -98,6 +99,22 @@ def allow(
         answer.result(10)
 
 
+def forbid(cluster: KafkaCluster, user: str, topic: str, operation: AclOperation) -> None:
+    """Take a right on a topic from `user`."""
+    rule = AclBindingFilter(
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        operation,
+        AclPermissionType.ALLOW,
+    )
+    admin = cluster.admin()
+    for answer in admin.delete_acls([rule]).values():
+        assert answer.result(10)
+
+
 def found(settings: Settings, check: str) -> Finding:
     """The one finding of that check."""
     (finding,) = [finding for finding in check_kafka(settings) if finding.check == check]
@@ -127,9 +144,12 @@ def test_a_group_that_may_not_be_joined_is_named_with_the_command(cluster: Kafka
 
 
 def test_a_tracker_that_its_group_refuses_is_unwell(
-    cluster: KafkaCluster, redis_url: str, tmp_path: Path
+    cluster: KafkaCluster, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so of itself and in the mirror's status, with the step; and is well once it may."""
+    """It says so of itself and in the mirror's status, with the step; and is well once it may. So
+    it is with the topic, of which librdkafka tells a refusal once."""
+    monkeypatch.setattr(health, "ASK_AGAIN_SECONDS", 4.0)
+    monkeypatch.setattr(health, "ERROR_SECONDS", 8.0)
     for name in ("t", "t.dlq"):
         allow(
             cluster, "tracker", ResourceType.TOPIC, name, AclOperation.READ, AclOperation.DESCRIBE
@@ -155,6 +175,14 @@ def test_a_tracker_that_its_group_refuses_is_unwell(
         rights = (AclOperation.READ, AclOperation.DESCRIBE)
         allow(cluster, "tracker", ResourceType.GROUP, tracker_group(settings), *rights)
         wait_until(lambda: tracker.reasons == () and tracker.caught_up, 90, "it tracks")
+        forbid(cluster, "tracker", "t", AclOperation.READ)
+        told = "TOPIC_AUTHORIZATION_FAILED"
+        wait_until(lambda: told in str(tracker.reasons), 30, "the refusal is told")
+        with pytest.raises(AssertionError, match="not within"):
+            wait_until(lambda: told not in str(tracker.reasons), 12, "it is told no more")
+        assert not tracker.caught_up
+        allow(cluster, "tracker", ResourceType.TOPIC, "t", AclOperation.READ)
+        wait_until(lambda: tracker.reasons == () and tracker.caught_up, 60, "it tracks again")
     finally:
         stop.set()
         thread.join(20)

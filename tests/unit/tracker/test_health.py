@@ -102,6 +102,19 @@ def test_an_error_that_is_not_repeated_is_over() -> None:
     assert health.reasons(199) == ()
 
 
+def test_a_refusal_of_the_topic_is_asked_for_again() -> None:
+    """librdkafka tells it once, and nothing waits that could show it. Once per interval, and not
+    what is no refusal."""
+    health = at_work()
+    health.failed("_TRANSPORT", "connection reset", 2)
+    assert not any(health.asks_again(second) for second in range(2, 200))
+    health.failed("TOPIC_AUTHORIZATION_FAILED", "no", 200)
+    assert [second for second in range(200, 330) if health.asks_again(second)] == [260, 320]
+    health.failed("TOPIC_AUTHORIZATION_FAILED", "no", 321)
+    assert not health.asks_again(380)
+    assert health.asks_again(381)
+
+
 def test_without_a_broker_the_count_is_old() -> None:
     """Kafka away: told after ten seconds, since when."""
     health = at_work(10)
