@@ -85,7 +85,7 @@ class Projector(Program):
         if loop is None:
             return Health.of((), filter(None, [self._topics.reason]))
         share = loop.share
-        problems = (self._topics.away, loop.problem, share.problem)
+        problems = (self._topics.away, loop.unread, loop.problem, share.problem)
         reasons = [reason for reason in problems if reason]
         if not share.joined:
             reasons.append(
