@@ -23,6 +23,7 @@ from mirror.checks.finding import Finding
 from mirror.checks.growth import growth_of
 from mirror.checks.kafka import check_kafka
 from mirror.checks.redis import check_redis
+from mirror.fleet.reasons import STARTING
 from mirror.genesys.client import GenesysClient
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
@@ -101,8 +102,9 @@ class Coordinator(Program):
 
     def health(self) -> Health:
         """The health of this process; `mirror status` has the whole mirror's."""
-        found = self._passes.health()
-        return Health.of((*found.reasons, *self._tracker.reasons))
+        found, tracker = self._passes.health(), self._tracker
+        starting = (STARTING,) if tracker.is_starting and not tracker.reasons else ()
+        return Health.of((*found.reasons, *tracker.reasons, *starting))
 
     def checks(self) -> Iterator[Finding]:
         """The checks that all processes share."""

@@ -70,6 +70,17 @@ class Beats:
         self._version = 0
         self._told: States = frozenset()  # in the last beat that Redis took
 
+    @property
+    def problem(self) -> str:
+        """Why the leader hears nothing of this listener, empty if it does. Any thread may ask."""
+        since = self.failing_since
+        if since is None:
+            return ""
+        return (
+            f"Redis has not answered for {self._clock() - since:.0f}s: open channels go on, and no "
+            "assignment comes"
+        )
+
     def hurry(self) -> None:
         """Beat at once, because there is news."""
         self._now.set()

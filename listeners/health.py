@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import get_args
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +14,11 @@ from listeners.receive.loop import Loop
 from mirror.base.health import Health
 from mirror.fleet.words import ChannelState
 from mirror.runtime.metrics import CHANNELS, LISTENER, Numbers, States
+
+UNASSIGNED: Final = (
+    "no assignment has come yet, so nothing is received here: `mirror status` says whether a "
+    "coordinator leads"
+)
 
 
 class ListenerHealth:
@@ -36,9 +41,11 @@ class ListenerHealth:
         registry.register(States(CHANNELS, self._channels))
 
     def health(self) -> Health:
-        """`degraded` for the same reasons as in beats, and while channels do not become live."""
+        """`degraded` for the same reasons as in beats, while channels do not become live, and
+        before the first assignment."""
         state = self._loop.state
-        return Health.of((*state.reasons, state.dark) if state.dark else state.reasons)
+        unassigned = "" if state.version else UNASSIGNED
+        return Health.of((*state.reasons, *filter(None, (state.dark, unassigned))))
 
     def hung(self) -> tuple[str, ...]:
         """Not empty while the loop makes no progress: it is busy, stuck or has ended."""

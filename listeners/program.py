@@ -139,8 +139,9 @@ class Listener(Program):
         return native
 
     def health(self) -> Health:
-        """The health in the loop's state."""
-        return self._health.health()
+        """The health in the loop's state, and whether Redis takes its beats."""
+        known = self._health.health()
+        return Health.of((*known.reasons, *filter(None, (self._beats.problem,))))
 
     def hung(self) -> tuple[str, ...]:
         """The loop, if it makes no progress."""

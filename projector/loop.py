@@ -39,6 +39,8 @@ SWEEP_SECONDS: Final = 1.0
 # The number of batches that are written partition by partition after an abort.
 CAREFUL_BATCHES: Final = 5
 SESSION_TIMEOUT_MS: Final = 10_000
+# librdkafka tells the refusal of a partition only once. After this time it is asked again.
+ASK_AGAIN_SECONDS: Final = 60.0
 # The pause between two attempts to make a consumer.
 OPEN_SECONDS: Final = 1.0
 
@@ -87,6 +89,8 @@ class Loop:
         self._told: set[tuple[str, str]] = set()  # logged: (kind, conversation)
         self._careful = 0
         self._sweep_at = 0.0
+        self._refused: dict[int, str] = {}  # partitions that Kafka does not let us read → why
+        self._ask_at = 0.0
         self._headers = [
             ("content-type", b"application/json"),
             *([header] if header else ()),
@@ -129,11 +133,21 @@ class Loop:
             stop.wait(OPEN_SECONDS)
         return None
 
+    @property
+    def unread(self) -> str:
+        """Why own partitions cannot be read, empty if they can. Any thread may ask."""
+        found = {n: why for n, why in dict(self._refused).items() if n in self.share.assigned}
+        if not found:
+            return ""
+        numbers = ", ".join(map(str, sorted(found)))
+        return f"partition {numbers} cannot be read: {found[min(found)]}"
+
     def step(self, consumer: Any) -> None:
         """One round: find offsets, restore conversations, read, project and write."""
         share, is_held = self.share, bool(self._held())
         if not is_held:
             share.advance(consumer)
+            self._ask_again(consumer)
         batches = self._sorted(consumer, self._read(consumer))
         if is_held:
             if share.ready:
@@ -153,6 +167,12 @@ class Loop:
             messages += consumer.consume(BATCH - 1, timeout=GATHER_SECONDS)
         return messages
 
+    def _ask_again(self, consumer: Any) -> None:
+        """Place refused partitions again, so that Kafka refuses them again or tells their end."""
+        if self._refused and time.monotonic() >= self._ask_at:
+            self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
+            self.share.renew(consumer, self._refused)
+
     def _sorted(self, consumer: Any, messages: Iterable[Any]) -> dict[int, list[Message]]:
         """Ready partition → its records among `messages`. Notes ends and errors of partitions."""
         share = self.share
@@ -161,9 +181,14 @@ class Loop:
             number, error = message.partition(), message.error()
             if error is not None and error.code() not in _OF_A_PARTITION:
                 self._log.warning("projector_kafka_error", code=error.name())
-            elif number not in share.ready:
+                if number >= 0:
+                    self._refused[number] = error.str()
+                    self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
                 continue
-            elif error is None:
+            self._refused.pop(number, None)
+            if number not in share.ready:
+                continue
+            if error is None:
                 share.ends.discard(number)
                 batches.setdefault(number, []).append(message)
             elif error.code() == KafkaError._PARTITION_EOF:

@@ -2,6 +2,7 @@
 
     project   the loop (`projector.loop`): reads, projects, writes
     topics    compares the partitions of the three topics (`projector.topics`)
+    report    says in Redis how it is, for `mirror status`; it needs no Redis otherwise
 
 Any number of projectors share the partitions as one consumer group. When it stops, it finishes the
 open transaction and gives its partitions back. It serves health from the beginning; while the start
@@ -10,15 +11,21 @@ waits, health says for what.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
+from mirror.base.errors import RedisUnavailable, SettingsError
 from mirror.base.health import Health
 from mirror.checks.finding import Finding
 from mirror.checks.projector import check_projector
+from mirror.fleet.workers import Reporter
 from mirror.kafka.projected import group_id, transactional_prefix
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
 from mirror.runtime import metrics
 from mirror.runtime.process import Process, Program
 from mirror.settings import Settings
@@ -27,6 +34,7 @@ from projector.topics import Topics
 
 # After a start, restoring and catching up may take this long before health reports it.
 LATE_SECONDS: Final = 60.0
+REPORT_SECONDS: Final = 1.0
 
 
 def main(settings: Settings) -> int:
@@ -47,6 +55,7 @@ class Projector(Program):
         self._settings = settings
         self._topics = Topics(settings)
         self._loop: Loop | None = None
+        self._id = f"{settings.host}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def start(self, process: Process) -> None:
         """Wait for Kafka, even topics and the schema registry, then project."""
@@ -56,7 +65,7 @@ class Projector(Program):
         schemas = process.startup.view_registry()
         loop = Loop(
             settings,
-            f"{transactional_prefix(settings)}{settings.host}-{os.getpid()}-{secrets.token_hex(4)}",
+            f"{transactional_prefix(settings)}{self._id}",
             partitions=partitions,
             held=lambda: self._topics.reason,
             header=schemas.get(settings.conversations_topic),
@@ -68,14 +77,16 @@ class Projector(Program):
         process.thread("project", lambda: loop.run(stopping))
         report_progress = thread_watch.of("topics")
         process.thread("topics", lambda: self._topics.watch(stopping, report_progress))
+        process.thread("report", lambda: self._report(stopping))
 
     def health(self) -> Health:
         """`down` if nothing may be projected, `degraded` if some records are not."""
         loop = self._loop
         if loop is None:
-            return Health.of(["it waits for Kafka"], filter(None, [self._topics.reason]))
+            return Health.of((), filter(None, [self._topics.reason]))
         share = loop.share
-        reasons = [reason for reason in (loop.problem, share.problem) if reason]
+        problems = (self._topics.away, loop.unread, loop.problem, share.problem)
+        reasons = [reason for reason in problems if reason]
         if not share.joined:
             reasons.append(
                 f"the group {group_id(self._settings)} has not admitted this process yet; if that "
@@ -87,11 +98,29 @@ class Projector(Program):
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
+        if loop.unreadable:
+            reasons.append(f"{loop.unreadable} records were left out: they are no events")
         if loop.refused:
             reasons.append(f"{loop.refused} records were left out: Kafka refuses them for good")
         if loop.shortened:
             reasons.append(f"{loop.shortened} views were too large for Kafka and were shortened")
         return Health.of(reasons, filter(None, [self._topics.reason, share.refusal]))
+
+    def _report(self, stopping: threading.Event) -> None:
+        """Report its health in Redis until `stopping` is set, as far as Redis answers."""
+        try:
+            client = connect(self._settings)
+        except SettingsError:
+            return  # a file of REDIS_URL cannot be used
+        reporter = Reporter(client, Keys(self._settings.namespace), "projector", self._id)
+        while not stopping.wait(REPORT_SECONDS):
+            with contextlib.suppress(RedisUnavailable):
+                reporter.note(self.health().reasons, partitions=self._partitions())
+        with contextlib.suppress(RedisUnavailable):
+            reporter.leave()
+
+    def _partitions(self) -> int:
+        return 0 if self._loop is None else self._loop.share.partitions
 
     def checks(self) -> Iterator[Finding]:
         """Checks of the topics that it reads and writes."""

@@ -54,13 +54,14 @@ def uneven(settings: Settings, counts: Mapping[str, int], first: int | None = No
 
 
 class Topics:
-    """Watches the topics. `reason` says what is wrong with them now, or is empty.
+    """Watches the topics. `reason` says what is wrong with them now, `away` that Kafka does not
+    answer; both are empty if nothing is.
 
-    `reason` may be read by any thread.
+    Both may be read by any thread.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.reason = ""
+        self.reason = self.away = ""
         self.partitions = 0
         self._settings = settings
         self._told = ""
@@ -76,7 +77,9 @@ class Topics:
         while True:
             seconds = left()
             try:
-                count, reason = self._look(max(PAUSE_SECONDS, seconds) if seconds else 0.0)
+                # A single attempt must end although the wait has no end: `waits` is told why.
+                attempt = min(seconds or ANSWER_SECONDS, ANSWER_SECONDS)
+                count, reason = self._look(max(PAUSE_SECONDS, attempt))
             except KafkaUnavailable as error:
                 if 0 < left() <= PAUSE_SECONDS:
                     # Not a `FileUnusable`, whose exit code is that of a wrong setting.
@@ -99,9 +102,10 @@ class Topics:
             report_progress()
             try:
                 counts = _count(self._settings, ANSWER_SECONDS)
-            except KafkaUnavailable:
-                pass  # no change is known; the loop reports that Kafka is away
+            except KafkaUnavailable as error:
+                self.away = str(error)  # no change of the topics is known
             else:
+                self.away = ""
                 self._note(uneven(self._settings, counts, self.partitions))
             report_progress(rest=COMPARE_SECONDS)
             stop.wait(COMPARE_SECONDS)
@@ -122,7 +126,6 @@ class Topics:
         if reason:
             return 0, reason
         count = counts[settings.topic]
-        seconds = min(seconds, ANSWER_SECONDS) or ANSWER_SECONDS
         views, silent = read_partitions(settings, count, seconds)
         # All views were made with one number, so a partition without a leader need not tell it too.
         # Nor need it before the first projector has worked: then there are no views.

@@ -19,6 +19,10 @@ PATIENCE_SECONDS: Final = 60.0
 STALE_SECONDS: Final = 10.0
 # An error of the consumer that was not repeated for this long is over.
 ERROR_SECONDS: Final = 120.0
+# librdkafka tells the refusal of a topic only once. After this time the topic is asked again.
+ASK_AGAIN_SECONDS: Final = 60.0
+# If a greater part of the records is unreadable, that is told.
+MOST_UNREADABLE: Final = 0.1
 # A smaller lag is normal in a busy moment.
 LEAST_LAG: Final = 1_000
 STATISTICS_MS: Final = 2_000
@@ -31,6 +35,7 @@ _STEPS: Final = {
     "UNKNOWN_TOPIC_OR_PART": "run `mirror init`",
     "_UNKNOWN_TOPIC": "run `mirror init`",
 }
+_OF_TOPICS: Final = frozenset(code for code in _STEPS if not code.startswith("GROUP_"))
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -67,6 +72,7 @@ class TrackerHealth:
     """The state of the tracker's consumer. `now` is always monotonic seconds."""
 
     def __init__(self, group: str, now: float) -> None:
+        self.partitions = 0  # of the topic, 0 if unknown
         self._group = group
         self._joined = False
         self._joined_at = now  # when it last joined or left the group
@@ -74,8 +80,11 @@ class TrackerHealth:
         self._away: tuple[int, ...] = ()  # own partitions without a connected leader
         self._away_since = now
         self._errors: dict[str, tuple[str, float]] = {}  # code → text, time of the last one
+        self._asked_at = now
         self._current_at = now  # when the fold was last known to be up to date
         self._lag = 0
+        self._unreadable = 0
+        self._unreadable_at = -PATIENCE_SECONDS
         self._folded = -1
         self._folded_at = now
         self._least = (-1, -1)  # the least lag of the last window, and of this one
@@ -97,6 +106,14 @@ class TrackerHealth:
         """Note an error of the consumer."""
         self._errors[code] = (text, now)
 
+    def asks_again(self, now: float) -> bool:
+        """Whether a refusal of the topic must be asked for again. True once per interval."""
+        refused = [at for code, (_, at) in self._errors.items() if code in _OF_TOPICS]
+        if not refused or now - max(self._asked_at, *refused) < ASK_AGAIN_SECONDS:
+            return False
+        self._asked_at = now
+        return True
+
     def sampled(self, statistics: Statistics, own: Iterable[int], topic: str, now: float) -> None:
         """Take librdkafka's statistics. `own` are this tracker's partitions of `topic`."""
         known_brokers = states(statistics.brokers).values()
@@ -106,6 +123,7 @@ class TrackerHealth:
         known: Mapping[str, Partition] = (
             statistics.topics[topic].partitions if topic in statistics.topics else {}
         )
+        self.partitions = sum(found.partition >= 0 for found in known.values())
         away = tuple(
             number
             for number in sorted(own)
@@ -115,9 +133,13 @@ class TrackerHealth:
             self._away_since = now
         self._away = away
 
-    def measured(self, lag: int, folded: int, now: float) -> None:
-        """Note that `lag` records of own partitions wait, and `folded` were folded since the
-        start."""
+    def measured(self, lag: int, folded: int, now: float, unreadable: int = 0) -> None:
+        """Note that `lag` records of own partitions wait, and that since the start `folded` were
+        folded and `unreadable` ones skipped."""
+        skipped = unreadable - self._unreadable
+        if skipped > MOST_UNREADABLE * (skipped + folded - max(0, self._folded)):
+            self._unreadable_at = now
+        self._unreadable = unreadable
         if folded != self._folded:
             self._folded, self._folded_at = folded, now
             self._errors.clear()
@@ -178,6 +200,11 @@ class TrackerHealth:
             found.append(
                 f"the tracker: {self._lag:,} records wait, and it does not catch up: start another "
                 "coordinator, or look at Redis' latency (`mirror doctor`)"
+            )
+        if now - self._unreadable_at < PATIENCE_SECONDS:
+            found.append(
+                f"the tracker: {counted(self._unreadable, 'record')} could not be read: another "
+                "program writes to the topic, or a newer version of the mirror"
             )
         return tuple(found)
 

@@ -19,8 +19,9 @@ class Lag:
         """The records of a partition are folded up to one of this time."""
         self._folded_at[partition] = clock
 
-    def reassigned(self) -> None:
+    def reassigned(self, now: float) -> None:
         """Forget what is known of the partitions: others may have folded them meanwhile."""
+        self._begun_at = now
         self._folded_at.clear()
         self._even_at.clear()
 
@@ -33,7 +34,8 @@ class Lag:
 
     def _age(self, partition: int, now: float, clock: float) -> float:
         """The greatest possible age of a partition's first waiting record: it came after the last
-        folded record, and after the last time without waiting records."""
+        folded record, and after the last time without waiting records. If neither is known, for how
+        long the partition is ours."""
         waits = now - self._even_at.get(partition, self._begun_at)
         folded_at = self._folded_at.get(partition)
         if folded_at is None:

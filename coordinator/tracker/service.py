@@ -17,6 +17,7 @@ that they own the same partition, nothing is written twice: the stored offset de
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any, Final
@@ -32,7 +33,7 @@ from confluent_kafka import (
 )
 
 from coordinator.tracker.batch import changes, read
-from coordinator.tracker.health import STATISTICS_MS, TrackerHealth, decode
+from coordinator.tracker.health import STALE_SECONDS, STATISTICS_MS, TrackerHealth, decode
 from coordinator.tracker.lag import Lag
 from coordinator.tracker.store import ConversationStore
 from mirror.base.errors import MirrorError, RedisUnavailable
@@ -82,6 +83,7 @@ class Tracker:
         self.conflicts = 0  # batches dropped because another offset was stored
         self.caught_up = False  # all own partitions are folded to their end
         self.reasons: tuple[str, ...] = ()  # why it does not work
+        self.is_starting = True  # it has not been in its group yet
         self._settings = settings
         self._report_progress = report_progress
         self._topic = settings.topic
@@ -199,7 +201,9 @@ class Tracker:
         """Update the state of the work, from memory, and report changes."""
         now = time.monotonic()
         self._lag.measured(self._waiting(consumer), now, time.time())
-        self._health.measured(self.lag, self.events, now)
+        self._health.measured(self.lag, self.events, now, self.unreadable)
+        if self._health.asks_again(now):
+            self._misplaced = True  # `_place` makes Kafka refuse again, or tell the end
         before, self.reasons = self.reasons, self._health.reasons(now)
         if bool(before) != bool(self.reasons):
             write = self._log.warning if self.reasons else self._log.info
@@ -207,9 +211,14 @@ class Tracker:
         self._reporter.note(
             self.reasons,
             partitions=len(self._stored),
+            of=self._health.partitions,
             lag=self.lag,
-            stale_ms=self._health.stale_ms(now),
+            stale_ms=max(self._health.stale_ms(now), self._late_ms()),
         )
+
+    def _late_ms(self) -> int:
+        """The age of the oldest waiting record in milliseconds, 0 as in a busy moment."""
+        return round(1000 * self._lag.seconds) if self._lag.seconds >= STALE_SECONDS else 0
 
     def _leave(self) -> None:
         try:
@@ -301,9 +310,10 @@ class Tracker:
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
-        self._lag.reassigned()
+        self._lag.reassigned(time.monotonic())
         self._misplaced = True
         self._health.assigned(time.monotonic())
+        self.is_starting = False
         consumer.assign([])  # read nothing before `_place` has the offsets from Redis
 
     def _on_lost(self, _consumer: Any, _partitions: list[TopicPartition]) -> None:
@@ -338,6 +348,9 @@ class Tracker:
                 if str(error) != told:
                     told = str(error)
                     self._log.warning("tracker_no_consumer", error=told)
+                self.reasons = (f"the tracker: {told}",)
+                with contextlib.suppress(RedisUnavailable):  # others report it
+                    self._reporter.note(self.reasons)
             stop.wait(RETRY_SECONDS)
         return None
 

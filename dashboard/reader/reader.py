@@ -56,6 +56,8 @@ QUIET_SECONDS: Final = 1.5  # without a message for this long, the past was read
 RETRY_SECONDS: Final = 2.0
 ADOPT_AGAIN_SECONDS: Final = 5.0
 MISSING_SECONDS: Final = 5.0  # between two looks for partitions that do not answer
+# librdkafka tells the refusal of a partition only once. After this time it is asked again.
+ASK_AGAIN_SECONDS: Final = 60.0
 NO_LEADER: Final = "has no leader"
 _ANSWER_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
@@ -87,6 +89,9 @@ class Reader:
         self.last_event_ms = 0  # when the latest event was received by a listener
         self.problem = ""
         self.missing: dict[tuple[str, int], str] = {}  # partitions that are not read → why
+        self.refused: dict[
+            tuple[str, int], tuple[str, float]
+        ] = {}  # … that Kafka refuses → why, when
         self.opening: float | None = 0.0
         self.opened = Opened()
         self._settings = settings
@@ -105,6 +110,7 @@ class Reader:
         self._adopt_at = 0.0
         self._began = 0.0
         self._missing_due = 0.0
+        self._ask_due = 0.0
         self._assigned: set[tuple[str, int]] = set()  # partitions that this session reads
         self._turn = 0  # which of the missing partitions is asked
         self._following: dict[int, int] = {}  # where the projector's conversations end
@@ -126,12 +132,16 @@ class Reader:
 
     def reasons(self) -> list[str]:
         """Why the page shows less than there is. Any thread may ask."""
-        return [*([self.problem] if self.problem else []), *self.reasons_of_missing()]
+        opening = (
+            "the past is still read: the page shows a part" if self.opening is not None else ""
+        )
+        return [*filter(None, (self.problem, opening)), *self.reasons_of_missing()]
 
     def reasons_of_missing(self) -> list[str]:
         """Why partitions are not read, one reason for all that share it."""
         told: dict[tuple[str, str], list[str]] = {}
-        for (topic, partition), reason in sorted(dict(self.missing).items()):
+        refused = {at: f"cannot be read ({why})" for at, (why, _) in dict(self.refused).items()}
+        for (topic, partition), reason in sorted((refused | self.missing).items()):
             told.setdefault((topic, reason), []).append(str(partition))
         return [
             f"partition {', '.join(numbers)} of {topic} {reason}: its records are not shown"
@@ -178,21 +188,24 @@ class Reader:
                 next_tick = now + TICK_SECONDS
                 self._publish(now_ms)
             if now >= self._missing_due:
-                if self._answers_again(consumer):
+                if self._answers_again(consumer) or self._asks_again(now):
                     return  # the next session reads it too
                 self._missing_due = time.monotonic() + MISSING_SECONDS
 
     def _take(self, message: Message, now_ms: int) -> None:
         error = message.error()
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
             if not error.retriable():
                 self._log.warning("kafka_refuses", error=error.str())
+                if topic is not None and partition is not None and partition >= 0:
+                    self.refused[topic, partition] = (error.str(), time.monotonic())
             return
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
         assert topic is not None
         assert partition is not None
         assert offset is not None
         self._next[topic, partition] = offset + 1
+        self.refused.pop((topic, partition), None)
         try:
             if topic == self._settings.topic:
                 self._event(message, now_ms)
@@ -354,6 +367,17 @@ class Reader:
         self._turn += 1
         topic, partition = led[self._turn % len(led)]
         return isinstance(_bounds(consumer, topic, partition, _AGAIN_SECONDS), tuple)
+
+    def _asks_again(self, now: float) -> bool:
+        """Whether a refusal is so old that a new session must ask for it again. One that was not
+        repeated then is over."""
+        over = ASK_AGAIN_SECONDS + 2 * MISSING_SECONDS
+        self.refused = {at: told for at, told in self.refused.items() if now - told[1] < over}
+        ages = [now - at for _, at in self.refused.values()]
+        is_due = bool(ages) and max(ages) >= ASK_AGAIN_SECONDS and now >= self._ask_due
+        if is_due:
+            self._ask_due = now + ASK_AGAIN_SECONDS
+        return is_due
 
     def _is_at_end(self) -> bool:
         return all(self._next.get(place, 0) >= high for place, high in self._targets.items())

@@ -89,9 +89,9 @@ class Watch:
     def reasons(self) -> tuple[str, ...]:
         """Why the page shows less than there is, or old data. Any thread may ask."""
         reasons = [
-            f"{name} is away: {reach.reason}"
+            f"{name} is away: {reach.reason}" if reach.reason else f"{name} was not asked yet"
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
-            if reach.state == "away"
+            if reach.state != "ok"
         ]
         reasons += self._reader.reasons()
         age = self._clock() - self._looked_at

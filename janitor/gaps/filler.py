@@ -73,6 +73,7 @@ class Filler:
         self.conversations = 0  # read and produced
         self.events = 0
         self.unread: Counter[str] = Counter()  # why conversations could not be read → how often
+        self._failing: dict[str, tuple[str, float]] = {}  # gap → why, until its next try is over
         self._redis = client
         self._keys = keys
         self._leases = leases
@@ -105,6 +106,26 @@ class Filler:
             return True
         _Attempt(self, gap, claim.lease).run()
         return True
+
+    @property
+    def problem(self) -> str:
+        """Why a gap that this janitor tried is not filled; empty if none failed lately."""
+        now = time.monotonic()
+        found = (
+            f"gap {gap_id} could not be read to the end yet: {reason}"
+            for gap_id, (reason, until) in sorted(dict(self._failing).items())
+            if now < until
+        )
+        return next(found, "")
+
+    def note(self, gap_id: str, errors: tuple[str, ...] = (), seconds: float = 0.0) -> None:
+        """Note the end of an attempt, and in how many seconds the next one is due. Another janitor
+        may make it: then only the gap says how it ended."""
+        now = time.monotonic()
+        self._failing = {key: found for key, found in self._failing.items() if now < found[1]}
+        self._failing.pop(gap_id, None)
+        if errors:
+            self._failing[gap_id] = ("; ".join(errors), now + seconds + self._lease_seconds)
 
 
 class _Attempt:
@@ -191,6 +212,7 @@ class _Attempt:
             least_calls=self.gap.least_calls + reading.least_queries,
         )
         self._write(NEVER if done else self._filler._lag_seconds)
+        self._filler.note(self.gap.id)
         if done:
             reading.forget(SHARED_MS)
             self._filler.filled += 1
@@ -223,7 +245,9 @@ class _Attempt:
                 self._give_up(errors)
                 return
         self.change(state="open", errors=errors)
-        self._write(min(RETRY_SECONDS * 2.0 ** min(attempts - 1, 10), RETRY_MOST_SECONDS))
+        pause = min(RETRY_SECONDS * 2.0 ** min(attempts - 1, 10), RETRY_MOST_SECONDS)
+        self._write(pause)
+        self._filler.note(self.gap.id, errors, pause)
         self._log.warning(
             "gap_read_failed",
             gap=self.gap.id,
@@ -236,6 +260,7 @@ class _Attempt:
         self._log.error("gap_unfillable", gap=self.gap.id, error="; ".join(errors))
         self.change(state="unfillable", errors=errors)
         self._write(NEVER)
+        self._filler.note(self.gap.id)
 
     def _write(self, seconds: float) -> None:
         lease = self._filler._leases.write_gap(self._lease, self.gap, seconds)

@@ -217,6 +217,11 @@ class Channel(Machine):
         if that is usual. `error` says why."""
         return self._upkeep.overdue(now) if self.phase == "live" else None
 
+    def unset(self, now: float) -> float | None:
+        """For how many seconds the live channel has lacked its present topics; None if that is
+        usual."""
+        return self._upkeep.unset(now) if self.phase == "live" else None
+
     def awaits(self, number: int) -> bool:
         """Whether the channel still waits for the outcome of this action."""
         return number == self._number and self.phase not in {"closing", "closed"}

@@ -46,6 +46,11 @@ class TopicList:
         """Whether the wanted list differs from the list that was set, or is being set."""
         return self._setting != self.wanted
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the wanted list is the last confirmed one."""
+        return self.confirmed_epoch == self.epoch
+
     def want(self, topics: tuple[str, ...], epoch: int) -> None:
         """The shard's topics changed, or only their epoch."""
         self.epoch = epoch

@@ -14,7 +14,8 @@ If a list differs again and again, comparisons become rarer: another tool may se
 time, or an answer may be incomplete. The doubt then reaches back to the last good comparison.
 
 A comparison that fails changes nothing. If comparisons fail for `OVERDUE_INTERVALS`, `overdue` says
-so: if both replicas of a shard lost their subscriptions now, nothing else would show it.
+so: if both replicas of a shard lost their subscriptions now, nothing else would show it. If a new
+list cannot be set for `UNSET_SECONDS`, `unset` says so: the channel serves, but without new topics.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from listeners.channels.topic_list import TopicList
 
 COMPARE_SECONDS: Final = 60.0
 OVERDUE_INTERVALS: Final = 5
+UNSET_SECONDS: Final = 30.0
 FRESH_SECONDS: Final = 5.0
 _JITTER: Final = (0.75, 1.25)
 _MOST_DIFFERENCES: Final = 4
@@ -59,16 +61,19 @@ class Keeping:
         self._differences = 0  # in a row
         self._compare_at = 0.0
         self._known_at = 0.0  # when Genesys last said which topics are set
+        self._wanted_at = 0.0  # when the wanted list was last known to be set
         self._doubted_ms = 0
 
     def begin(self, now: float) -> Verdict:
         """The channel is live."""
-        self._known_at = now
+        self._known_at = self._wanted_at = now
         self._rest(now)
         return "set" if self._topics.is_outdated else ""
 
     def look(self, now: float) -> Verdict:
         """The next call, if it is due and none is under way."""
+        if self._topics.is_set:
+            self._wanted_at = now
         if self.state != "idle":
             return ""
         if self._must_set(now):
@@ -129,6 +134,11 @@ class Keeping:
         """For how many seconds Genesys has not said which topics are set; None if that is usual."""
         since = now - self._known_at
         return since if since > OVERDUE_INTERVALS * self._pause() else None
+
+    def unset(self, now: float) -> float | None:
+        """For how many seconds the wanted list has not been set; None if that is usual."""
+        since = now - self._wanted_at
+        return since if since > UNSET_SECONDS and not self._topics.is_set else None
 
     def _must_set(self, now: float) -> bool:
         return self._topics.is_outdated or self._lifetime.renewal_due(now)

@@ -1,7 +1,8 @@
 """The problems of a listener, in sentences for its health and its beats.
 
-A channel has a problem if more than a tenth of its frames become dead letters, or if Genesys has
-not said for long which topics are set on it. The publisher and the spool have their own problems.
+A channel has a problem if more than a tenth of its frames become dead letters, if Genesys has not
+said for long which topics are set on it, or has not set its present topics for long. The publisher
+and the spool have their own problems.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Complaints:
     """The dead-letter watches of all channels, and the other problems."""
 
     def __init__(self) -> None:
-        self._overdue = ""  # the problem of channels whose comparison is overdue
+        self._lists: list[str] = []  # the problems of channels with their topics at Genesys
         self._watches: dict[Channel, DeadLetterWatch] = {}
         self._bad: set[Channel] = set()
         self.dead_share = 0.0  # the share of the last minute's frames that became dead letters
@@ -26,7 +27,7 @@ class Complaints:
         """Count dead letters, and find overdue comparisons. Returns the channels whose dead letters
         became too many."""
         held = set(channels)
-        self._overdue = _overdue(held, now)
+        self._lists = list(filter(None, (_overdue(held, now), _unset(held, now))))
         for gone in self._watches.keys() - held:
             del self._watches[gone]
         self._bad &= held
@@ -52,8 +53,7 @@ class Complaints:
             f"replica {channel.grant.replica} are dead letters"
             for channel in self._bad
         ]
-        if self._overdue:
-            reasons.append(self._overdue)
+        reasons += self._lists
         reasons += publisher.reasons
         if held:
             reasons.append(f"the spool's disk refuses: {held} records wait in memory")
@@ -82,6 +82,21 @@ def _overdue(channels: Iterable[Channel], now: float) -> str:
     return (
         f"Genesys has not said for {seconds:.0f}s which topics are set on {seats}, so lost "
         f"subscriptions would go unnoticed: {error}"
+    )
+
+
+def _unset(channels: Iterable[Channel], now: float) -> str:
+    """The problem of channels without their present topics, in one sentence; empty if none is."""
+    found = [
+        (seconds, channel) for channel in channels if (seconds := channel.unset(now)) is not None
+    ]
+    if not found:
+        return ""
+    seconds, seats, error = _longest(found)
+    because = f": {error}" if error else ""
+    return (
+        f"Genesys has not set the present topics of {seats} for {seconds:.0f}s, so new ones are "
+        f"not received{because}"
     )
 
 

@@ -23,6 +23,7 @@ OLD_SECONDS: Final = 300.0
 
 
 RESTART: Final = "see whether Redis, Kafka and the disk answer (mirror doctor), then restart this"
+FIRST: Final = bad("checkup", "checks", "no round has ended yet: nothing is known", RESTART)
 REPORT: Final = "report checkup_failed of the log: it is an error of the mirror"
 
 
@@ -44,7 +45,8 @@ class Checkup:
         self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)
 
     def start(self) -> None:
-        """Check at once, then repeat until `stop`."""
+        """Check at once, then repeat until `stop`. `findings` says so while there is no round."""
+        self._found = self._found or (FIRST,)
         self._ended = self._clock()
         self._thread.start()
 
@@ -54,7 +56,7 @@ class Checkup:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The findings of the last round."""
+        """The findings of the last round, or that there was none yet."""
         age = self._clock() - self._ended
         if age <= OLD_SECONDS or not self._thread.is_alive():
             return self._found

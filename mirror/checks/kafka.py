@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
 )
 
 from mirror.base.errors import KafkaUnavailable
-from mirror.base.units import counted
+from mirror.base.units import counted, show_size
 from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, SETTINGS_HINT, Cluster, check
@@ -24,6 +24,7 @@ from mirror.settings import Settings
 
 LEAST_RETENTION_MS: Final = 24 * 3_600_000
 DAY_MS: Final = 24 * 3_600_000
+MOST_NAMED: Final = 5
 
 
 def check_kafka(settings: Settings) -> Iterator[Finding]:
@@ -80,6 +81,15 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
             "if they were created so, set MIRROR_PARTITIONS to their number; partitions added "
             "while the mirror ran are noticed, and stay empty until they are adopted",
         )
+    if dead := cluster.leaderless.get(topic):
+        numbers = ", ".join(map(str, dead[:MOST_NAMED])) + " …" * (len(dead) > MOST_NAMED)
+        yield bad(
+            "kafka.topic",
+            subject,
+            f"{counted(len(dead), 'partition')} ({numbers}) without a leader: nobody can write or "
+            "read there",
+            "see the brokers that hold them",
+        )
     least = min(factor, cluster.brokers)
     if replication < least:
         yield bad(
@@ -122,6 +132,14 @@ def configuration(
         )
         return
     values = {name: entry.value for name, entry in entries.items()}
+    if 0 < (insync := cluster.insync.get(topic, 0)) < int(values.get("min.insync.replicas") or 1):
+        yield bad(
+            "kafka.min_insync",
+            f"topic {topic}",
+            f"a partition has {counted(insync, 'replica')} in sync, fewer than min.insync.replicas:"
+            " it takes no records now",
+            "see the brokers that hold the others",
+        )
     yield from durability(topic, cluster.topics[topic][1], values, compacted=compacted)
 
 
@@ -165,6 +183,14 @@ def durability(
             f"records stay {retention / 3_600_000:.1f} h, less than a day",
             "kafka-configs --alter --add-config retention.ms=604800000: a flushed Redis is rebuilt "
             "from what is retained",
+        )
+    elif (most := int(values.get("retention.bytes") or -1)) >= 0:
+        yield doubtful(
+            "kafka.retention",
+            subject,
+            f"a partition keeps at most {show_size(most)}, however young its records are",
+            "if that is not enough for some days, kafka-configs --alter --add-config "
+            "retention.bytes=-1: a flushed Redis is rebuilt from what is retained",
         )
     else:
         kept = "for ever" if retention < 0 else f"{retention / DAY_MS:.0f} days"

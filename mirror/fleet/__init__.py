@@ -6,7 +6,7 @@ value of somebody else.
 words        shard, seat, grant, beat: the messages between leader and listeners
 gaps         the ledger of intervals that no socket covered
 tracked      the tracker's record of each conversation
-workers      the status that trackers and janitors report
+workers      the status that trackers, janitors and projectors report
 waiting      what processes wait for at their start
 reasons      why a mirror is not healthy, and the next step
 status       the state of all processes → the health of the mirror (pure); status_reader: read from

@@ -118,7 +118,10 @@ def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> 
 
 
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
-    """The present progress of these gaps. Raises `RedisUnavailable`."""
+    """The present progress of these gaps. Raises `RedisUnavailable`.
+
+    A gap that Redis lost is not done: the leader remembers it and files it again.
+    """
     names = [keys.gap(gap_id) for gap_id in gap_ids]
     with explained():
         texts: Any = client.mget(names)
@@ -126,7 +129,12 @@ def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
     found = [readable(decode, *item, foreign) for item in zip(texts, names, strict=True)]
     if foreign:  # such a gap must not count as filled
         raise RedisUnavailable(*causes.foreign(foreign))
-    return progress([gap for gap in found if gap is not None])
+    known = progress([gap for gap in found if gap is not None])
+    lost = [gap_id for gap_id, gap in zip(gap_ids, found, strict=True) if gap is None]
+    if not lost:
+        return known
+    error = f"Redis has lost gap {lost[0]}, and the leader files it again"
+    return msgspec.structs.replace(known, state="open", waiting=False, errors=(error,))
 
 
 def progress(gaps: Sequence[Gap]) -> Progress:

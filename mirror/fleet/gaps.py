@@ -218,6 +218,24 @@ def reasons(gaps: Sequence[Gap]) -> list[str]:
     ]
 
 
+def late(gaps: Sequence[Gap], before_ms: int) -> list[str]:
+    """The reason if gaps that ended `before_ms` are still not filled, and none says why."""
+    found = [
+        gap
+        for gap in gaps
+        if not (gap.done or gap.errors or gap.filed_by == BY_HAND) and gap.to_ms < before_ms
+    ]
+    if not found:
+        return []
+    first, more = found[0], len(found) - 1
+    which = f"{more + 1} gaps, as {first.id}, are" if more else f"gap {first.id} is"
+    reason = (
+        f"{which} not filled, long after the end: {first.read} of {first.found} conversations of "
+        f"{'the first' if more else 'it'} are read; see the logs of the janitors"
+    )
+    return [reason]
+
+
 def view(gap: Gap) -> GapView:
     """The gap in the form that commands and `--json` show."""
     return GapView(

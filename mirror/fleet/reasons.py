@@ -10,8 +10,8 @@ from mirror.conversation.times import show_ms
 from mirror.fleet.gaps import OngoingGap
 from mirror.fleet.words import SERVING, Beat
 from mirror.fleet.workers import (
+    SILENT_MS,
     STARTING_MS,
-    TRACKER_SILENT_MS,
     Worker,
     is_ahead,
     is_recent,
@@ -20,6 +20,9 @@ from mirror.fleet.workers import (
 
 MAX_NAMED: Final = 5
 DOCTOR: Final = "`mirror doctor` names the cure"
+STARTING: Final = "the tracker is starting: conversations are not counted yet"
+#: A conversation that waits so long for its verification waits for more than one sweep.
+LATE_MS: Final = 900_000
 
 
 def errors(listeners: Mapping[str, Beat], alive: set[str]) -> dict[str, str]:
@@ -95,33 +98,53 @@ def _age(at_ms: int, now_ms: int) -> str:
 
 
 def tracking(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
-    """Why the count of active conversations may be wrong; empty if no tracker ever reported, as in
-    an older version."""
+    """Why the count of active conversations may be wrong."""
     known = [worker for worker in workers if worker.kind == "tracker"]
-    if not known:
-        return []
-    heard = working(list(known), "tracker", now_ms, TRACKER_SILENT_MS)
+    heard = working(known, "tracker", now_ms, SILENT_MS)
     if not heard:
-        times = [status.at_ms for status in known if not is_ahead(status.at_ms, now_ms)]
-        since = (
-            f"as of {show_ms(max(times))}: no tracker was heard since"
-            if times
-            else "of an unknown age: no tracker was heard since Redis' clock went back"
-        )
-        return [f"the count of conversations is {since}{advice}"]
+        return [f"the count of conversations is {_silence(known, 'tracker', now_ms)}{advice}"]
     said = list(dict.fromkeys(reason for status in heard for reason in status.reasons))
     if said:
         return said
-    if not any(status.partitions for status in heard):
+    tracked = sum(status.partitions for status in heard)
+    partitions = max(status.of for status in heard)
+    if tracked < max(partitions, 1):
         if any(status.up_ms is not None and status.up_ms < STARTING_MS for status in heard):
-            return ["the tracker is starting: conversations are not counted yet"]
+            return [STARTING]
+        if tracked:
+            untracked = f"{partitions - tracked} of {counted(partitions, 'partition')}"
+            why = "their conversations are not tracked; see the logs of the coordinators"
+            return [f"{untracked} have no tracker: {why}"]
         return ["no tracker has a partition: conversations are not tracked; " + DOCTOR]
     stale = max(status.stale_ms for status in heard)
     if stale:
-        return [
-            f"the count of conversations is {stale / 1000:.0f} s old: the tracker waits for Kafka"
-        ]
+        lag = sum(status.lag for status in heard)
+        why = f"has {counted(lag, 'record')} to read" if lag else "waits for Kafka"
+        return [f"the count of conversations is {stale / 1000:.0f} s old: the tracker {why}"]
     return []
+
+
+def projectors(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]:
+    """Why the projector's topics may be old. A projector that never reported is not missed: not
+    every mirror runs one, and its own start says what it waits for."""
+    known = [worker for worker in workers if worker.kind == "projector"]
+    heard = working(known, "projector", now_ms, SILENT_MS)
+    if known and not heard:
+        return [
+            f"the state of the projector's topics is {_silence(known, 'projector', now_ms)}{advice}"
+        ]
+    said = dict.fromkeys(reason for status in heard for reason in status.reasons)
+    return [f"projector: {reason}" for reason in said]
+
+
+def _silence(known: Sequence[Worker], kind: str, now_ms: int) -> str:
+    """Since when none of the `known` workers was heard."""
+    if not known:
+        return f"not known: no {kind} was heard yet"
+    times = [status.at_ms for status in known if not is_ahead(status.at_ms, now_ms)]
+    if not times:
+        return f"of an unknown age: no {kind} was heard since Redis' clock went back"
+    return f"as of {show_ms(max(times))}: no {kind} was heard since"
 
 
 def janitors(
@@ -131,16 +154,25 @@ def janitors(
     waited_ms: int,
     work: tuple[int, int],
     advice: str,
+    overdue_ms: int = 0,
 ) -> list[str]:
-    """The reason if work waits and no janitor does it. `work`: overdue conversations and open gaps;
-    the oldest has waited for `waited_ms`."""
+    """Why conversations are not verified and gaps not filled.
+
+    `work`: overdue conversations and open gaps; the oldest has waited for `waited_ms`, the oldest
+    overdue conversation for `overdue_ms`. A janitor that never reported is missed once work waits.
+    """
     overdue, gaps = work
-    heard = working(list(workers), "janitor", now_ms, silent_ms)
+    known = [worker for worker in workers if worker.kind == "janitor"]
+    heard = working(known, "janitor", now_ms, silent_ms)
     if heard:
-        return list(
-            dict.fromkeys(f"janitor: {reason}" for status in heard for reason in status.reasons)
+        said = dict.fromkeys(f"janitor: {reason}" for status in heard for reason in status.reasons)
+        if said or overdue_ms <= LATE_MS:
+            return list(said)
+        late = (
+            f"{counted(overdue, 'conversation')} overdue, the first for {overdue_ms / 60_000:.0f}"
         )
-    if waited_ms <= silent_ms or not (overdue or gaps):
+        return [f"{late} min: the janitors do not keep up; start another, or add an OAuth client"]
+    if not known and (waited_ms <= silent_ms or not (overdue or gaps)):
         return []
     told = " and ".join(
         part
@@ -150,7 +182,7 @@ def janitors(
         )
         if part
     )
-    return [f"no janitor works, with {told}{advice}"]
+    return [f"no janitor works{', with ' if told else ''}{told}{advice}"]
 
 
 def draining(

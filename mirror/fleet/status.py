@@ -131,6 +131,8 @@ class Facts(msgspec.Struct, kw_only=True):
     drained: set[str] = set()
     passed_ms: int | None = None
     waited_ms: int = 0  # how long the oldest work for janitors has been due
+    has_projectors: bool = True
+    overdue_ms: int = 0  # how long the oldest overdue conversation has been due
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -285,7 +287,10 @@ def _health(
         facts.waited_ms,
         (facts.conversations.overdue, facts.gaps.open + facts.gaps_by_hand),
         advice("janitor", waits),
+        facts.overdue_ms,
     )
+    if facts.has_projectors:
+        reasons += causes.projectors(facts.workers, facts.now_ms, advice("projector", waits))
     states = {listener.id: (listener.state, listener.channels) for listener in listeners}
     blocked, notes = causes.draining(states, facts.drained)
     reasons += blocked

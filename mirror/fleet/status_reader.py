@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from mirror.fleet.gaps import count_gaps, list_gaps, list_ongoing_gaps
+from mirror.fleet.gaps import count_gaps, late, list_gaps, list_ongoing_gaps
 from mirror.fleet.gaps import reasons as gap_reasons
 from mirror.fleet.names import Names
 from mirror.fleet.requests import DRAIN
@@ -43,6 +43,8 @@ T = TypeVar("T")
 # Beats after which the leader's state is old: the leader notes every two seconds that it made a
 # pass.
 STATE_BEATS: Final = 5
+# A gap that is not filled so long after its end is late. Its second reading waits for analytics.
+LATE_GAP_SECONDS: Final = 3600.0
 
 
 def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
@@ -85,6 +87,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
     open_gaps, filled_gaps, by_hand = count_gaps(gaps)
     shards = _documents(client, {i: keys.shard(i) for i in ids}, Shard, foreign)
     named = [topic for shard in shards.values() for topic in refused(shard, rejected)[:MAX_NAMED]]
+    late_before = now_ms - round(1000 * (LATE_GAP_SECONDS + 2 * settings.analytics_lag))
     facts = Facts(
         now_ms=now_ms,
         leader=leader,
@@ -97,7 +100,7 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         gaps_by_hand=by_hand,
         conversations=ConversationCounts(*count_conversations(client, keys)),
         uncovered=list_ongoing_gaps(client, keys, foreign),
-        gap_reasons=gap_reasons(gaps),
+        gap_reasons=gap_reasons(gaps) + late(gaps, late_before),
         foreign=foreign,
         problems=problems,
         discovery=discovery,
@@ -106,6 +109,8 @@ def read(client: redis.Redis, settings: Settings) -> MirrorStatus:
         drained={command.removeprefix(DRAIN) for command in commands if command.startswith(DRAIN)},
         passed_ms=readable(int, passed, keys.passed),
         waited_ms=max(_waited(first, now_ms) for first in oldest),
+        has_projectors=settings.has_projectors,
+        overdue_ms=_waited(oldest[1], now_ms),
     )
     limits = Limits(
         state_ms=round(1000 * max(settings.lease, STATE_BEATS * settings.heartbeat)),

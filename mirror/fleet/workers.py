@@ -1,4 +1,4 @@
-"""Reports of trackers and janitors in Redis, by which others see whether they work.
+"""Reports of trackers, janitors and projectors in Redis, by which others see whether they work.
 
 Each worker writes its field of the hash `workers` every `EVERY_SECONDS` while its threads make
 progress. Writers remove fields that were silent for `FORGOTTEN_SECONDS`; readers judge by age. A
@@ -22,8 +22,8 @@ from mirror.redis.keys import Keys
 
 EVERY_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS: Final = 600.0
-#: A tracker that is silent for this long is dead or cut off.
-TRACKER_SILENT_MS: Final = 20_000
+#: A tracker or projector that is silent for this long is dead or cut off.
+SILENT_MS: Final = 20_000
 #: For this long after its start, a tracker may still wait for its group to assign partitions.
 STARTING_MS: Final = 60_000
 
@@ -31,15 +31,15 @@ STARTING_MS: Final = 60_000
 # written before Redis' clock went back.
 AHEAD_MS: Final = 5_000
 
-Kind = Literal["tracker", "janitor"]
+Kind = Literal["tracker", "janitor", "projector"]
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """One tracker or janitor at the Redis time `at_ms`. `reasons` say why it does not work.
+    """One tracker, janitor or projector at the Redis time `at_ms`. `reasons`: why it does not work.
 
-    For a tracker: `partitions` counts its own, `lag` counts their records that are not folded yet,
-    and `stale_ms` is how long it has not known that its fold is up to date. `up_ms` is how long the
-    worker runs, None in an older version.
+    For a tracker: `partitions` counts its own, `of` those of the topic (0: unknown), `lag` counts
+    the records that are not folded yet, and `stale_ms` is how long it has not known that its fold
+    is up to date. `up_ms` is how long the worker runs, None in an older version.
     """
 
     kind: Kind
@@ -47,6 +47,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     reasons: tuple[str, ...] = ()
     partitions: int = 0
+    of: int = 0
     lag: int = 0
     stale_ms: int = 0
     up_ms: int | None = None
@@ -75,7 +76,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._began = clock()
         self._due = float("-inf")
-        self._told: tuple[str, ...] = ()
+        self._told: tuple[tuple[str, ...], int] = ((), 0)
         self._has_left = False
 
     def note(
@@ -83,19 +84,23 @@ class Reporter:
         reasons: tuple[str, ...] = (),
         *,
         partitions: int = 0,
+        of: int = 0,
         lag: int = 0,
         stale_ms: int = 0,
     ) -> None:
-        """Report the state of the work, if it is time or the reasons changed.
+        """Report the state of the work, if it is time, or if the reasons or the partitions changed.
+        A worker that has no partition for a moment, because the group shares them out anew, does
+        not hurry to say so.
 
         Raises `RedisUnavailable`.
         """
         with self._lock:
             now = self._clock()
-            if self._has_left or (now < self._due and reasons == self._told):
+            told = (reasons, partitions or self._told[1])
+            if self._has_left or (now < self._due and told == self._told):
                 return
             self._due = now + EVERY_SECONDS
-            self._told = reasons
+            self._told = told
         with explained():
             now_ms = redis_now_ms(self._redis)
             worker = Worker(
@@ -104,6 +109,7 @@ class Reporter:
                 at_ms=now_ms,
                 reasons=reasons,
                 partitions=partitions,
+                of=of,
                 lag=lag,
                 stale_ms=stale_ms,
                 up_ms=round(1000 * (now - self._began)),

@@ -21,6 +21,7 @@ from mirror.base.log import logger
 from mirror.base.units import counted
 from mirror.kafka.client import ClientLog, open_client
 from mirror.kafka.config import admin_config
+from mirror.kafka.partition import leaderless
 from mirror.kafka.spread import await_spread
 from mirror.settings import Settings
 
@@ -68,12 +69,16 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """A reachable cluster: its brokers, and topic → (partitions, replication).
 
-    `addresses` are those that the brokers advertise, `host:port`.
+    `addresses` are those that the brokers advertise, `host:port`. `leaderless` has the partitions
+    without a leader of the topics that have such, `insync` for each topic the fewest replicas in
+    sync of a partition with a leader.
     """
 
     brokers: int
     topics: dict[str, tuple[int, int]]
     addresses: tuple[str, ...] = ()
+    leaderless: dict[str, tuple[int, ...]] = {}
+    insync: dict[str, int] = {}
 
     def partitions(self, settings: Settings) -> dict[str, int]:
         """Existing topic of the mirror → its number of partitions."""
@@ -124,6 +129,8 @@ def _cluster(
                 waiting(servers, _reason(error, log), None if math.isinf(left) else left)
             time.sleep(_PAUSE_SECONDS)
             continue
+        topics = {name: topic for name, topic in answer.topics.items() if topic.error is None}
+        dead = {name: leaderless(topic.partitions) for name, topic in topics.items()}
         return Cluster(
             brokers=len(answer.brokers),
             addresses=tuple(_address(broker) for broker in answer.brokers.values()),
@@ -132,10 +139,16 @@ def _cluster(
                     len(topic.partitions),
                     min((len(p.replicas) for p in topic.partitions.values()), default=0),
                 )
-                for name, topic in answer.topics.items()
-                if topic.error is None
+                for name, topic in topics.items()
             },
+            leaderless={name: tuple(sorted(numbers)) for name, numbers in dead.items() if numbers},
+            insync={name: least for name, topic in topics.items() if (least := _insync(topic))},
         )
+
+
+def _insync(topic: Any) -> int:
+    """The fewest replicas in sync of a partition that has a leader, 0 if none has."""
+    return min((len(p.isrs) for p in topic.partitions.values() if p.leader >= 0), default=0)
 
 
 def _address(broker: Any) -> str:

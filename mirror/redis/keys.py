@@ -169,7 +169,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def workers(self) -> str:
-        """Reports of trackers and janitors."""
+        """Reports of trackers, janitors and projectors."""
         return self._key("workers")
 
     @property

@@ -134,6 +134,7 @@ class Process:
         self._threads: list[threading.Thread] = []
         self._telemetry: Telemetry | None = None
         self._started = False
+        self._waits_for = ""  # the last reason why the start waited
         self._crashed = ""  # the thread that raised first
         self._failure: Exception | None = None
 
@@ -193,10 +194,13 @@ class Process:
             self._heartbeat_file.touch()
 
     def health(self) -> Health:
-        """The program's health; `down` if one of the process' threads hangs or has crashed."""
+        """The program's health; `down` if one of the process' threads hangs or has crashed, and not
+        `ok` before the start is done."""
         hung = self.hung()
         own = self._program.health()
-        return Health("down", (*hung, *own.reasons)) if hung else own
+        starting = () if self._waits_for in own.reasons else self._starting()
+        reasons = (*hung, *starting, *own.reasons)
+        return Health("down", reasons) if hung or own.health == "down" else Health.of(reasons)
 
     def hung(self) -> tuple[str, ...]:
         """The threads that hang or have crashed, in words. If there is one, a restart helps."""
@@ -204,6 +208,11 @@ class Process:
         if self._crashed:
             hung = (f"the thread {self._crashed} has crashed: the process stops", *hung)
         return hung
+
+    def _starting(self) -> tuple[str, ...]:
+        if self._started:
+            return ()
+        return (f"the start waits: {self._waits_for}" if self._waits_for else "it still starts",)
 
     def _start(self) -> None:
         try:
@@ -218,12 +227,13 @@ class Process:
         self._waits_no_more()
 
     def _waits(self, reason: str) -> None:
-        """Note in Redis what the start waits for.
+        """Note what the start waits for, here and in Redis.
 
         If no client can be made of REDIS_URL there is no note: programs that need Redis say why,
         and the others wait for Kafka.
         """
         settings = self.settings
+        self._waits_for = reason
         if self._wait_note is None:
             try:
                 client = connect(settings)

@@ -712,6 +712,28 @@ def test_it_tells_prometheus_how_it_is(tmp_path: Path, env: dict[str, str]) -> N
     assert all(line.startswith("{") for line in made.process.stderr.splitlines())
 
 
+def test_it_is_not_well_while_its_start_waits(tmp_path: Path, env: dict[str, str]) -> None:
+    """Kafka and Redis answer, but a topic is missing: the page is served, and shows nothing."""
+    (port,) = free_ports(1)
+    env = {
+        **env,
+        "MIRROR_TOPIC": "nowhere",
+        "MIRROR_STARTUP_TIMEOUT": "0",
+        "MIRROR_METRICS_PORT": str(port),
+    }
+    made = dashboard(tmp_path, env)
+    with made.process:
+        made.until_listening()
+        told = Dashboard(made.process, f"http://127.0.0.1:{port}", env)
+
+        def reasons() -> str:
+            found = json.loads(told.fetch("/healthz")[2])
+            assert found["health"] == "degraded"
+            return str(found["reasons"])
+
+        wait_until(lambda: "Kafka has no topic nowhere" in reasons(), 20, "it says for what")
+
+
 def test_the_watchdog_learns_how_it_is(tmp_path: Path, env: dict[str, str]) -> None:
     """It beats while its pages are served; a port that is taken ends it with a last word."""
     env = {**env, "MIRROR_RUN_DIR": str(tmp_path), "SUPERVISOR_PROCESS_NAME": "dashboard-0"}

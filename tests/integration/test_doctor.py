@@ -19,9 +19,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `
     ResourcePatternType,
     ResourceType,
 )
+from confluent_kafka.cimpl import NewTopic
 
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
+from harness.process import wait_until
 from harness.redis import RedisServer
 from harness.simulated import Simulated, simulated
 from mirror.base.errors import EXIT_DEPENDENCY, EXIT_DONE, EXIT_FAILED, EXIT_USAGE
@@ -170,6 +172,36 @@ def test_a_redis_user_that_may_only_read(env: dict[str, str], tmp_path: Path) ->
         assert "zadd" in _ill(check_redis(reader), "redis.rights").detail
         worker = load(settings | {"REDIS_URL": guarded.url("mirror")})
         assert all(finding.level == "good" for finding in check_redis(worker))
+
+
+def test_partitions_that_take_nothing(
+    env: dict[str, str], kafka_cluster_factory: Callable[[int], KafkaCluster]
+) -> None:
+    """Brokers answer and the topics exist, but a broker is away: a partition has no leader, another
+    one too few replicas in sync."""
+    cluster = kafka_cluster_factory(3)
+    settings = load(env | {"KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers})
+    admin = cluster.admin()
+    both = {"min.insync.replicas": "2"}
+    for topic in (
+        NewTopic(settings.topic, 3, replica_assignment=[[1], [2], [3]]),
+        NewTopic(settings.dead_letter_topic, 1, replica_assignment=[[1, 3]], config=both),
+    ):
+        admin.create_topics([topic])[topic.topic].result(20)
+    cluster.brokers[2].kill()
+
+    def told() -> set[str]:
+        found = [finding for finding in check_kafka(settings) if not finding.ok]
+        return {f"{finding.subject}: {finding.detail}" for finding in found}
+
+    dead = (
+        f"topic {settings.topic}: 1 partition (2) without a leader: nobody can write or read there"
+    )
+    few = (
+        f"topic {settings.dead_letter_topic}: a partition has 1 replica in sync, fewer than "
+        "min.insync.replicas: it takes no records now"
+    )
+    wait_until(lambda: {dead, few} <= told(), 60, "both are told")
 
 
 def test_kafka_away(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,16 @@ import msgspec
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # not in its `__all__`
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
     ResourceType,
 )
 
-from coordinator.tracker import Tracker
+from coordinator.tracker import Tracker, health
+from dashboard.hub import Hub
+from dashboard.reader import reader
 from harness.kafka import KafkaCluster
 from harness.kafka_topics import create_topic
 from harness.process import wait_until
@@ -33,9 +36,10 @@ from mirror.redis.clock import redis_now_ms
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.settings import Settings, load
+from projector import loop
 
 PASSWORD = "pl41n-S3cret-0123"
-USERS = ("grouped", "writer", "tracker", "janitor")
+USERS = ("grouped", "writer", "tracker", "janitor", "projector", "page")
 SHORT = 3.0
 
 
@@ -98,6 +102,22 @@ def allow(
         answer.result(10)
 
 
+def forbid(cluster: KafkaCluster, user: str, topic: str, operation: AclOperation) -> None:
+    """Take a right on a topic from `user`."""
+    rule = AclBindingFilter(
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        operation,
+        AclPermissionType.ALLOW,
+    )
+    admin = cluster.admin()
+    for answer in admin.delete_acls([rule]).values():
+        assert answer.result(10)
+
+
 def found(settings: Settings, check: str) -> Finding:
     """The one finding of that check."""
     (finding,) = [finding for finding in check_kafka(settings) if finding.check == check]
@@ -127,9 +147,12 @@ def test_a_group_that_may_not_be_joined_is_named_with_the_command(cluster: Kafka
 
 
 def test_a_tracker_that_its_group_refuses_is_unwell(
-    cluster: KafkaCluster, redis_url: str, tmp_path: Path
+    cluster: KafkaCluster, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so of itself and in the mirror's status, with the step; and is well once it may."""
+    """It says so of itself and in the mirror's status, with the step; and is well once it may. So
+    it is with the topic, of which librdkafka tells a refusal once."""
+    monkeypatch.setattr(health, "ASK_AGAIN_SECONDS", 4.0)
+    monkeypatch.setattr(health, "ERROR_SECONDS", 8.0)
     for name in ("t", "t.dlq"):
         allow(
             cluster, "tracker", ResourceType.TOPIC, name, AclOperation.READ, AclOperation.DESCRIBE
@@ -155,6 +178,80 @@ def test_a_tracker_that_its_group_refuses_is_unwell(
         rights = (AclOperation.READ, AclOperation.DESCRIBE)
         allow(cluster, "tracker", ResourceType.GROUP, tracker_group(settings), *rights)
         wait_until(lambda: tracker.reasons == () and tracker.caught_up, 90, "it tracks")
+        forbid(cluster, "tracker", "t", AclOperation.READ)
+        told = "TOPIC_AUTHORIZATION_FAILED"
+        wait_until(lambda: told in str(tracker.reasons), 30, "the refusal is told")
+        with pytest.raises(AssertionError, match="not within"):
+            wait_until(lambda: told not in str(tracker.reasons), 12, "it is told no more")
+        assert not tracker.caught_up
+        allow(cluster, "tracker", ResourceType.TOPIC, "t", AclOperation.READ)
+        wait_until(lambda: tracker.reasons == () and tracker.caught_up, 60, "it tracks again")
+    finally:
+        stop.set()
+        thread.join(20)
+        client.close()
+    assert not thread.is_alive()
+
+
+def test_a_projector_that_may_not_read_its_topic_any_more_is_unwell(
+    cluster: KafkaCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although nothing waits that it knows of. It is well once it may again."""
+    monkeypatch.setattr(loop, "ASK_AGAIN_SECONDS", 4.0)
+    topics = {"MIRROR_ONCE_TOPIC": "t.once", "MIRROR_CONVERSATIONS_TOPIC": "t.views"}
+    settings = settings_of(cluster, "projector", MIRROR_NAMESPACE=tmp_path.name, **topics)
+    for name in topics.values():
+        create_topic(cluster.bootstrap_servers, name, partitions=1)
+    rights = (AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE)
+    for name in ("t", *topics.values()):
+        allow(cluster, "projector", ResourceType.TOPIC, name, *rights)
+    allow(cluster, "projector", ResourceType.GROUP, "*", AclOperation.READ, AclOperation.DESCRIBE)
+    allow(cluster, "projector", ResourceType.TRANSACTIONAL_ID, "*", *rights[1:])
+    projecting, stop = loop.Loop(settings, "me", partitions=1), threading.Event()
+    thread = threading.Thread(target=projecting.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: projecting.share.ends == {0}, 60, "it has read to the end")
+        assert projecting.unread == ""
+        forbid(cluster, "projector", "t", AclOperation.READ)
+        told = "partition 0 cannot be read: "
+        wait_until(lambda: told in projecting.unread, 30, "the refusal is told")
+        with pytest.raises(AssertionError, match="not within"):
+            wait_until(lambda: told not in projecting.unread, 10, "it is told no more")
+        allow(cluster, "projector", ResourceType.TOPIC, "t", AclOperation.READ)
+        wait_until(lambda: projecting.unread == "", 30, "it reads again")
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_page_that_may_not_read_its_topic_any_more_says_so(
+    cluster: KafkaCluster, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it shows stands still, although Kafka answers. It goes on once it may again."""
+    monkeypatch.setattr(reader, "ASK_AGAIN_SECONDS", 4.0)
+    monkeypatch.setattr(reader, "MISSING_SECONDS", 1.0)
+    more = {"MIRROR_NAMESPACE": tmp_path.name, "REDIS_URL": redis_url}
+    settings = settings_of(cluster, "page", **more)
+    rights = (AclOperation.READ, AclOperation.DESCRIBE)
+    for name in ("t", "t.dlq"):
+        allow(cluster, "page", ResourceType.TOPIC, name, *rights)
+    allow(cluster, "page", ResourceType.GROUP, "*", *rights)
+    client, stop = connect(settings), threading.Event()
+    page = reader.Reader(settings, client, Hub())
+    thread = threading.Thread(target=page.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: page.opening is None, 60, "it has read the past")
+        assert page.reasons() == []
+        forbid(cluster, "page", "t", AclOperation.READ)
+        told = "partition 0 of t cannot be read ("
+        wait_until(lambda: told in str(page.reasons()), 30, "the refusal is told")
+        with pytest.raises(AssertionError, match="not within"):
+            wait_until(lambda: told not in str(page.reasons()), 10, "it is told no more")
+        allow(cluster, "page", ResourceType.TOPIC, "t", AclOperation.READ)
+        wait_until(lambda: page.reasons() == [], 30, "it reads again")
     finally:
         stop.set()
         thread.join(20)

@@ -344,6 +344,7 @@ def test_without_redis_the_listener_goes_on(
         before = len(other.events())
         other.process.wait_for(lambda: len(other.events()) > before + 100, 20.0, "events")
         assert "redis_unavailable" in other.process.stderr
+        assert "Redis has not answered for" in str(health(other.metrics_port)["reasons"])
 
 
 def test_garbage_becomes_dead_letters_and_the_stream_goes_on(scene: Scene) -> None:

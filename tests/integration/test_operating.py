@@ -14,7 +14,8 @@ import pytest
 from console import main
 from harness.process import wait_until
 from harness.redis import RedisServer
-from mirror.fleet.gaps import encode, list_gaps
+from mirror.fleet.backfill import file_backfill, follow
+from mirror.fleet.gaps import encode, file_gap, list_gaps
 from mirror.fleet.names import slice_of
 from mirror.fleet.requests import DRAIN
 from mirror.fleet.words import Beat, ChannelReport, Shard
@@ -269,6 +270,20 @@ def test_a_backfill_on_a_terminal_does_not_say_how_long_it_takes(
     assert code == 0
     assert "37%" in err
     assert re.search(r"\d\d:\d\d:\d\d", err) is None
+
+
+def test_a_backfill_that_redis_lost_is_not_filled(redis_server: RedisServer, keys: Keys) -> None:
+    """Flushed under way: it is open until the leader has filed it again."""
+    with redis_server.client() as client:
+        gaps = file_backfill(client, keys, 1, 2, queues=["q1", "q2"])
+        ids = [gap.id for gap in gaps]
+        assert not follow(client, keys, ids).done
+        client.delete(keys.gaps, *map(keys.gap, ids))
+        found = follow(client, keys, ids)
+        assert (found.state, found.done) == ("open", False)
+        assert f"Redis has lost gap {ids[0]}" in found.errors[0]
+        assert file_gap(client, keys, gaps[0])
+        assert follow(client, keys, ids).errors == ()
 
 
 def test_init_says_that_it_waits_for_kafka(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,12 @@ from harness.pages import health
 from harness.process import ManagedProcess, free_ports, wait_until
 from mirror.checks.projector import check_projector
 from mirror.conversation.schema import view_schema
+from mirror.fleet.reasons import projectors
+from mirror.fleet.workers import list_workers
 from mirror.kafka.admin import ensure_topics
+from mirror.redis.clock import redis_now_ms
+from mirror.redis.connect import connect
+from mirror.redis.keys import Keys
 from projector.rebuild import rebuild
 from tests.integration.projector_support import EXACT, Stage, quick_cluster, stream
 
@@ -129,23 +134,34 @@ def test_a_rebuild_makes_both_topics_from_what_is_retained(
     assert stage.count() == EXACT
 
 
+def told(stage: Stage) -> list[str] | None:
+    """What `mirror status` says of the projector; None where none reported."""
+    with connect(stage.settings) as client:
+        workers = list_workers(client, Keys(stage.settings.namespace))
+        return projectors(workers, redis_now_ms(client), "") if workers else None
+
+
 def test_partitions_that_were_added_are_refused(
-    cluster: str, start_process: Start, tmp_path: Path
+    cluster: str, start_process: Start, redis_url: str, tmp_path: Path
 ) -> None:
-    """While it runs, projecting stops and health says why; a start is refused until a rebuild."""
-    stage = Stage(cluster, partitions=2, MIRROR_STARTUP_TIMEOUT="3s")
+    """While it runs, projecting stops, and health and status say why; a start is refused until a
+    rebuild."""
+    stage = Stage(cluster, partitions=2, MIRROR_STARTUP_TIMEOUT="3s", REDIS_URL=redis_url)
     stage.send(stream(10, seed=7))
     (port,) = free_ports(1)
     process = start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
     stage.await_projected()
     process.wait_for(lambda: health(port).get("health") == "ok", WITHIN, "is well")
+    wait_until(lambda: told(stage) == [], WITHIN, "status knows that it is well")
     admin = admin_client(cluster)
     admin.create_partitions([NewPartitions(stage.settings.topic, 4)])[stage.settings.topic].result(
         20
     )
     process.wait_for(lambda: health(port).get("health") == "down", WITHIN, "is down")
     assert "mirror projector rebuild" in " ".join(health(port)["reasons"])
+    wait_until(lambda: "projector rebuild" in str(told(stage)), WITHIN, "status says why")
     assert process.stop() == 0
+    assert told(stage) is None
     late = start_process(stage.process(tmp_path, "late"))
     assert late.wait(WITHIN) == 3
     assert "has 4 partitions" in late.stderr
@@ -172,6 +188,22 @@ def test_what_somebody_else_wrote_is_refused(
     process.wait_for(lambda: health(port).get("health") == "down", WITHIN, "is down")
     assert "rebuild" in " ".join(health(port)["reasons"])
     assert stage.read(stage.once) == []
+
+
+def test_records_that_are_no_events_are_told(
+    cluster: str, start_process: Start, tmp_path: Path
+) -> None:
+    """They are left out, the others are projected, and health says so."""
+    stage = Stage(cluster, partitions=1)
+    foreign = Producer({"bootstrap.servers": cluster})
+    foreign.produce(stage.settings.topic, b"garbage", b"c-1")
+    assert foreign.flush(20) == 0
+    stage.send(stream(2, seed=9))
+    (port,) = free_ports(1)
+    start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
+    stage.await_projected()
+    assert health(port)["health"] == "degraded"
+    assert "1 records were left out: they are no events" in str(health(port)["reasons"])
 
 
 def test_the_console_shows_each_event_once(

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.kafka import KafkaCluster, KafkaUnavailable
-from harness.process import ManagedProcess, wait_until
+from harness.pages import health
+from harness.process import ManagedProcess, free_ports, wait_until
+from projector.topics import ANSWER_SECONDS
 from tests.integration.projector_support import EXACT, QUICK, Stage, stream
 from tests.services.availability import unavailable
 
@@ -102,6 +104,21 @@ def test_kafka_is_silent_for_longer_than_a_session_and_a_transaction(
     flow.ends()
     stage.await_projected(BACK_WITHIN)
     assert stage.count() == EXACT
+
+
+def test_a_projector_with_nothing_to_do_tells_that_kafka_is_away(
+    cluster: KafkaCluster, start_process: Start, tmp_path: Path
+) -> None:
+    """No transaction fails, because there is none; it does not know whether there is work."""
+    stage = Stage(cluster.bootstrap_servers)
+    (port,) = free_ports(1)
+    process = start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
+    process.wait_for(lambda: health(port).get("health") == "ok", BACK_WITHIN, "is well")
+    cluster.brokers[0].pause()
+    away = "Kafka at 127.0.0.1"
+    wait_until(lambda: away in str(health(port)["reasons"]), 3 * ANSWER_SECONDS, "it is told")
+    cluster.brokers[0].resume()
+    wait_until(lambda: health(port)["health"] == "ok", BACK_WITHIN, "it is well again")
 
 
 def test_kafka_crashes_with_a_transaction_under_way(

@@ -326,11 +326,15 @@ def test_after_an_outage_of_kafka_the_count_is_marked_as_old(
     made = load(environment(cluster.bootstrap_servers, redis_url, topic_name))
     create_topic(cluster.bootstrap_servers, topic_name, partitions=3)
     with tracking(made) as tracker:
+        was_starting = tracker.is_starting
         wait_until(lambda: tracker.caught_up and not tracker.reasons, 60, "at work")
+        assert (was_starting, tracker.is_starting) == (True, False)
         workers = Keys(made.namespace)
         client = connect(made)
+        wait_until(lambda: list_workers(client, workers)[0].of, 15, "the topic is known")
         (worker,) = list_workers(client, workers)
         assert (worker.reasons, worker.stale_ms) == ((), 0)
+        assert (worker.partitions, worker.of) == (3, 3)
         cluster.brokers[0].kill()
         wait_until(lambda: bool(tracker.reasons), 60, "told")
         assert "no Kafka broker is connected" in tracker.reasons[0]

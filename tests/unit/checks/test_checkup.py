@@ -56,8 +56,9 @@ def test_a_check_that_fails_is_told_once() -> None:
 
 
 def test_a_check_that_hangs_makes_the_findings_old() -> None:
-    """The last findings stay, with a finding that they are old, until a round ends again. So it is
-    while the first round hangs. A checkup that does not run has no age."""
+    """The last findings stay, with a finding that they are old, until a round ends again. Before
+    the first round ends, a finding says that nothing is known. A checkup that does not run has no
+    age."""
     now = [0.0]
     hangs, again = threading.Event(), threading.Event()
 
@@ -71,10 +72,10 @@ def test_a_check_that_hangs_makes_the_findings_old() -> None:
     assert list(checkup.findings) == []
     checkup.start()
     assert hangs.wait(10.0)
-    assert list(checkup.findings) == []
+    assert checkup.reasons() == ("checkup: checks: no round has ended yet: nothing is known",)
     now[0] += OLD_SECONDS + 1
-    assert [(finding.check, finding.ok) for finding in checkup.findings] == [("checkup", False)]
-    assert "no round of checks has ended for 301 s" in checkup.reasons()[0]
+    assert [finding.ok for finding in checkup.findings] == [False, False]
+    assert "no round of checks has ended for 301 s" in checkup.reasons()[1]
     again.set()
     wait_until(lambda: checkup.findings == (ROOM,), 10.0, "the round ends")
     now[0] += OLD_SECONDS + 1

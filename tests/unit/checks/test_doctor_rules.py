@@ -44,6 +44,11 @@ def _shape(partitions: int, replication: int, brokers: int = 3) -> Finding:
     return list(shape(cluster, "t", 12, 3))[-1]
 
 
+def _leaderless(*numbers: int) -> Finding:
+    cluster = Cluster(brokers=3, topics={"t": (12, 3)}, leaderless={"t": numbers})
+    return list(shape(cluster, "t", 12, 3))[-1]
+
+
 def _durability(replication: int, **values: str) -> Finding:
     named = {name.replace("_", "."): value for name, value in values.items()}
     return next(iter(durability("t", replication, KEPT | named)))
@@ -76,6 +81,7 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (_shape(6, 3), "kafka.partitions", "doubtful"),
         (_shape(12, 2), "kafka.replication", "bad"),
         (_shape(12, 1, brokers=1), "kafka.topic", "good"),
+        (_leaderless(3, 7), "kafka.topic", "bad"),
         (_durability(3, min_insync_replicas="2"), "kafka.retention", "good"),
         (_durability(3, min_insync_replicas="1"), "kafka.min_insync", "bad"),
         (_durability(3, min_insync_replicas="3"), "kafka.min_insync", "bad"),
@@ -83,6 +89,8 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (_durability(1, min_insync_replicas="2"), "kafka.min_insync", "bad"),
         (_durability(1, retention_ms="3600000"), "kafka.retention", "bad"),
         (_durability(1, retention_ms="-1"), "kafka.retention", "good"),
+        (_durability(1, retention_bytes="-1"), "kafka.retention", "good"),
+        (_durability(1, retention_bytes="1048576"), "kafka.retention", "doubtful"),
         (_durability(1, cleanup_policy="compact"), "kafka.retention", "bad"),
         (_durability(1, cleanup_policy="compact,delete"), "kafka.retention", "bad"),
         (rights({"t": None}), "kafka.rights", "good"),

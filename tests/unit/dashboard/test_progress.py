@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from dashboard.hub import Hub
+from dashboard.reader.availability import Availability
 from dashboard.reader.reader import Reader
 from dashboard.reader.watch import STALE_SECONDS, Watch
 from mirror.base.errors import KafkaUnavailable
@@ -87,6 +88,15 @@ def test_reading_the_past_is_no_hang(settings: Settings) -> None:
     assert waiting.watched() == {"kafka"}
 
 
+def test_a_dashboard_that_has_not_looked_yet_is_not_well(settings: Settings) -> None:
+    """It knows neither whether Kafka and Redis answer nor what is on the floor."""
+    slow: Any = Slow(Waiting())
+    reader = Reader(settings, slow, Hub())
+    watch = Watch(settings, slow, Hub(), reader)
+    unread = "the past is still read: the page shows a part"
+    assert watch.reasons() == ("Kafka was not asked yet", "Redis was not asked yet", unread)
+
+
 def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None:
     """Behind what else is wrong: no look at Redis has ended for a minute."""
     waiting = Waiting()
@@ -94,6 +104,8 @@ def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None
     reader = Reader(settings, slow, Hub())
     watch = Watch(settings, slow, Hub(), reader, clock=lambda: waiting.now)
     waiting.now += STALE_SECONDS
+    watch.kafka = watch.redis = Availability("ok")
+    reader.opening = None
     assert watch.reasons() == ()
     waiting.now += 1
     reader.problem = "Kafka cannot be read"
@@ -108,6 +120,8 @@ def test_a_partition_that_does_not_answer_holds_up_no_other(settings: Settings) 
     redis: Any = Slow(waiting)
     reader = Reader(settings, redis, Hub())
     watch = Watch(settings, redis, Hub(), reader)
+    watch.kafka = watch.redis = Availability("ok")
+    reader.opening = None
     topic, letters = settings.topic, settings.dead_letter_topic
     places = reader._places(dying, [0, 1, 2, 3])
     read = [(place.topic, place.partition) for place in places]
@@ -132,6 +146,7 @@ def test_a_partition_that_loses_its_leader_later_is_told_too(settings: Settings)
     dying.leaderless, dying.silent = {}, set()
     slow: Any = Slow(Waiting())
     reader = Reader(settings, slow, Hub())
+    reader.opening = None
     reader._places(dying, [0, 1, 2, 3])
     assert not reader._answers_again(dying)
     assert reader.reasons() == []

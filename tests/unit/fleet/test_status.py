@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from console.views import listeners_text
-from mirror.fleet.gaps import Gap, OngoingGap, count_gaps, reasons
+from mirror.fleet.gaps import Gap, OngoingGap, count_gaps, late, reasons
 from mirror.fleet.status import (
     ConversationCounts,
     Facts,
@@ -23,6 +23,7 @@ from mirror.redis.keys import CAUSE, REASON
 
 NOW = 1_000_000
 LEASE = 8_000
+TRACKER = Worker(kind="tracker", name="t", at_ms=NOW, partitions=3, of=3)
 
 
 def _report(replica: str, state: ChannelState = "live", epoch: int = 1) -> ChannelReport:
@@ -47,6 +48,7 @@ def _facts(*beats: Beat, age: int = 500) -> Facts:
         rejected={},
         gaps=GapCounts(),
         conversations=ConversationCounts(),
+        workers=[TRACKER],
     )
 
 
@@ -360,7 +362,8 @@ def test_one_that_stops_is_nobody_to_drain_to() -> None:
 
 def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
     """What a tracker said of itself."""
-    return Worker(kind="tracker", name="c", at_ms=NOW - age_ms, partitions=partitions, **more)
+    at_ms = NOW - age_ms
+    return Worker(kind="tracker", name="c", at_ms=at_ms, partitions=partitions, of=3, **more)
 
 
 @pytest.mark.parametrize(
@@ -368,17 +371,22 @@ def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
     [
         (tracker(), None),
         (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker was heard since"),
+        (None, "not known: no tracker was heard yet: start `mirror up` or `mirror coordinator`"),
         (tracker(partitions=0), "no tracker has a partition"),
+        (tracker(partitions=2), "1 of 3 partitions have no tracker: their conversations are not"),
+        (tracker(partitions=4), None),
         (tracker(partitions=0, up_ms=100_000), "no tracker has a partition"),
         (tracker(partitions=0, up_ms=20_000), "the tracker is starting: "),
         (tracker(stale_ms=45_000), "is 45 s old: the tracker waits for Kafka"),
+        (tracker(stale_ms=45_000, lag=9_000), "is 45 s old: the tracker has 9,000 records to read"),
         (tracker(reasons=("the tracker: refused",)), "the tracker: refused"),
     ],
 )
-def test_a_count_that_nobody_keeps_is_marked(worker: Worker, reason: str | None) -> None:
-    """Silent, without partitions, out of date or hindered: the figure of active ones is old."""
+def test_a_count_that_nobody_keeps_is_marked(worker: Worker | None, reason: str | None) -> None:
+    """Silent, without partitions, out of date or hindered: the figure of active ones is old. So it
+    is where a part of the partitions has no tracker, or none ever reported."""
     facts = _well()
-    facts.workers = [worker]
+    facts.workers = [] if worker is None else [worker]
     reasons = assemble(facts, 2, LEASE).reasons
     assert len(reasons) == (reason is not None)
     assert reason is None or reason in reasons[0]
@@ -396,12 +404,72 @@ def test_work_for_janitors_that_nobody_does_is_a_reason() -> None:
     assert reason.startswith(
         "no janitor works, with 3 conversations overdue and 1 gap open: start `mirror up`"
     )
-    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 200_000)]
+    facts.workers = [TRACKER, Worker(kind="janitor", name="j", at_ms=NOW - 200_000)]
     assert assemble(facts, 2, LEASE).reasons == []
-    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW, reasons=("gaps: 403",))]
+    facts.workers = [TRACKER, Worker(kind="janitor", name="j", at_ms=NOW, reasons=("gaps: 403",))]
     assert assemble(facts, 2, LEASE).reasons == ["janitor: gaps: 403"]
-    facts.workers = [Worker(kind="janitor", name="j", at_ms=NOW - 220_000)]
+    facts.workers = [TRACKER, Worker(kind="janitor", name="j", at_ms=NOW - 220_000)]
     assert "no janitor works" in assemble(facts, 2, LEASE).reasons[0]
+
+
+def test_a_projector_that_does_not_project_is_a_reason() -> None:
+    """It says why itself, or is silent. Where none ever reported, and where none is wanted, none is
+    missed."""
+    facts = _well()
+    assert assemble(facts, 2, LEASE).reasons == []
+    lags = ("the oldest record has waited for 300 s",)
+    facts.workers = [TRACKER, Worker(kind="projector", name="p", at_ms=NOW - 9_000, reasons=lags)]
+    assert assemble(facts, 2, LEASE).reasons == [f"projector: {lags[0]}"]
+    facts.workers = [TRACKER, Worker(kind="projector", name="p", at_ms=NOW - 25_000)]
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith(
+        "the state of the projector's topics is as of 1970-01-01T00:16:15.000Z: no projector was "
+        "heard since: start `mirror up` or `mirror projector`"
+    )
+    facts.has_projectors = False
+    assert assemble(facts, 2, LEASE).reasons == []
+
+
+def test_a_janitor_that_is_silent_is_missed_before_work_waits() -> None:
+    """The next zombie may be due in hours. A janitor that left in order is missed with the work."""
+    facts = _well()
+    facts.workers = [TRACKER, Worker(kind="janitor", name="j", at_ms=NOW - 220_000)]
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith("no janitor works: start `mirror up` or `mirror janitor`")
+    facts.workers = [TRACKER]
+    assert assemble(facts, 2, LEASE).reasons == []
+
+
+def test_janitors_that_do_not_keep_up_are_a_reason() -> None:
+    """Conversations wait for longer than a sweep takes, and no janitor says why."""
+    facts = _well()
+    facts.workers = [TRACKER, Worker(kind="janitor", name="j", at_ms=NOW)]
+    facts.conversations = ConversationCounts(active=9000, overdue=3000)
+    facts.waited_ms = facts.overdue_ms = 600_000
+    assert assemble(facts, 2, LEASE).reasons == []
+    facts.overdue_ms = 1_800_000
+    (reason,) = assemble(facts, 2, LEASE).reasons
+    assert reason.startswith("3,000 conversations overdue, the first for 30 min: the janitors do")
+
+
+def test_a_gap_that_is_not_filled_for_long_is_a_reason() -> None:
+    """Although nothing failed: its janitor may crash again and again, or have too much to read. It
+    is none while it is young, was filed by hand, or has another reason."""
+    old = Gap(id="g", shard="0", topics=("t",), from_ms=0, to_ms=999, found=7, read=3)
+    (reason,) = late([old], 1_000)
+    assert reason == (
+        "gap g is not filled, long after the end: 3 of 7 conversations of it are read; see the "
+        "logs of the janitors"
+    )
+    (reason,) = late([old, msgspec.structs.replace(old, id="h")], 1_000)
+    assert reason.startswith("2 gaps, as g, are not filled")
+    for more in (
+        {"to_ms": 1_001},
+        {"errors": ("HTTP 403",)},
+        {"state": "filled"},
+        {"filed_by": "hand"},
+    ):
+        assert late([msgspec.structs.replace(old, **more)], 1_000) == []
 
 
 def test_whether_the_native_reader_reads_is_told_of_each_listener() -> None:

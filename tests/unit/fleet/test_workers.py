@@ -10,7 +10,7 @@ from mirror.fleet import reasons
 from mirror.fleet.workers import (
     AHEAD_MS,
     FORGOTTEN_SECONDS,
-    TRACKER_SILENT_MS,
+    SILENT_MS,
     Reporter,
     Worker,
     forgotten,
@@ -49,7 +49,7 @@ def test_a_report_of_the_future_is_old(kind: Any, ahead_ms: int) -> None:
     goes before those of others."""
     field, dead = worker(kind, "dead", NOW_MS + ahead_ms)
     other, alive = worker(kind, "alive", NOW_MS)
-    assert working([dead, alive], kind, NOW_MS, TRACKER_SILENT_MS) == [alive]
+    assert working([dead, alive], kind, NOW_MS, SILENT_MS) == [alive]
     assert forgotten({field: dead, other: alive}, {field: "", other: ""}, NOW_MS) == [field]
     assert forgotten({field: dead}, {field: ""}, NOW_MS) == []
 
@@ -57,7 +57,7 @@ def test_a_report_of_the_future_is_old(kind: Any, ahead_ms: int) -> None:
 def test_a_report_of_a_moment_ahead_is_recent() -> None:
     """It was written after the reader took Redis' time."""
     _, tracker = worker("tracker", "alive", NOW_MS + 1_000)
-    assert working([tracker], "tracker", NOW_MS, TRACKER_SILENT_MS) == [tracker]
+    assert working([tracker], "tracker", NOW_MS, SILENT_MS) == [tracker]
 
 
 def test_a_state_of_the_future_is_a_reason() -> None:
@@ -107,6 +107,21 @@ def test_a_worker_says_how_long_it_runs() -> None:
     reporter.note()
     (found,) = read({field: text.decode() for field, text in store.fields.items()}, "").values()
     assert found.up_ms == 12_500
+
+
+def test_partitions_that_change_are_told_at_once() -> None:
+    """Else a part would seem to have no tracker for seconds. That there is none while the group
+    shares them out anew can wait."""
+    store: Any = Hash()
+    reporter = Reporter(store, Keys("default"), "tracker", "me", lambda: 0.0)
+
+    def told() -> int:
+        (found,) = read({field: t.decode() for field, t in store.fields.items()}, "").values()
+        return found.partitions
+
+    for partitions, seen in ((12, 12), (0, 12), (6, 6)):
+        reporter.note(partitions=partitions)
+        assert told() == seen
 
 
 def test_who_has_left_does_not_write_itself_back() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 import pytest
 
 from janitor.claims import Claim
-from janitor.gaps.filler import LEAST_ATTEMPTS, PATIENCE_SECONDS, Filler
+from janitor.gaps.filler import (
+    LEASE_SECONDS,
+    LEAST_ATTEMPTS,
+    PATIENCE_SECONDS,
+    RETRY_MOST_SECONDS,
+    Filler,
+)
 from janitor.gaps.plan import DAY_MS
 from janitor.genesys import Pool
 from mirror.base.errors import GenesysRefused
@@ -40,12 +47,12 @@ class Ledger:
         return "lease"
 
 
-def fill(ledger: Ledger, genesys: Pool, now_ms: int) -> Gap:
-    """The gap after one attempt."""
+def filler_of(ledger: Ledger, genesys: Pool, now_ms: int) -> Filler:
+    """A filler of the one gap."""
     leases: Any = ledger
     redis: Any = Memory(now_ms)
     producer: Any = AckedProducer()
-    filler = Filler(
+    return Filler(
         redis,
         KEYS,
         leases,
@@ -55,8 +62,33 @@ def fill(ledger: Ledger, genesys: Pool, now_ms: int) -> Gap:
         lag_seconds=300.0,
         horizon_seconds=86_400.0,
     )
-    assert filler.fill_next()
+
+
+def fill(ledger: Ledger, genesys: Pool, now_ms: int) -> Gap:
+    """The gap after one attempt."""
+    assert filler_of(ledger, genesys, now_ms).fill_next()
     return ledger.the_gap
+
+
+def test_a_gap_that_cannot_be_read_is_a_problem_until_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also between two tries. The try may be another janitor's: then the problem ends with time."""
+    ledger = Ledger()
+    filler = filler_of(ledger, Odd("odd", error=unwell()), NOON + 120_000)
+    assert filler.problem == ""
+    assert filler.fill_next()
+    told = f"gap g could not be read to the end yet: {unwell()}"
+    assert filler.problem == told
+    filler._genesys = Genesys()
+    assert filler.fill_next()
+    assert filler.problem == ""
+    filler._genesys = Odd("odd", error=unwell())
+    assert filler.fill_next()
+    assert filler.problem == told
+    later = time.monotonic() + RETRY_MOST_SECONDS + LEASE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert filler.problem == ""
 
 
 def test_what_genesys_does_not_understand_is_asked_for_a_day() -> None:

@@ -154,7 +154,10 @@ def drawn(module: str, settings: Settings) -> object:
         case "coordinator.tracker.service":
             tracker = name.Tracker(settings)
             tracker._log = Recorded(stop)
-            return tracker._opened(stop) or tracker._log.said
+            opened = tracker._opened(stop)
+            (reason,) = tracker.reasons
+            assert reason.removeprefix("the tracker: ") in tracker._log.said
+            return opened or tracker._log.said
         case "dashboard.reader.watch":
             return looked(settings)
         case "projector.loop":

@@ -27,7 +27,7 @@ from listeners.channels.actions import (
 from listeners.channels.attempts import CONNECT_TRIES, SHORT_LIFE_SECONDS, STABLE_AFTER_SECONDS
 from listeners.channels.channel import Channel
 from listeners.channels.machine import ACTION_TIMEOUT_SECONDS, MOST_ERROR_LETTERS
-from listeners.channels.upkeep import COMPARE_SECONDS, OVERDUE_INTERVALS
+from listeners.channels.upkeep import COMPARE_SECONDS, OVERDUE_INTERVALS, UNSET_SECONDS
 from mirror.base.log import capture_logs
 from mirror.fleet.words import Grant
 from mirror.genesys.handles import Handle
@@ -526,6 +526,35 @@ def test_comparisons_without_an_answer_are_told() -> None:
         channel.traffic(now)
         channel.tick(now)
     assert (channel.overdue(now), channel.error) == (now, "no answer")
+
+
+def test_new_topics_that_cannot_be_set_are_told() -> None:
+    """The channel goes on with its old topics, which answers of Genesys confirm; after half a
+    minute it says that it lacks the new ones, until they are set."""
+    channel, now = live(), 0.0
+    more = (*TOPICS, "v2.users.u3.conversations")
+    actions = channel.set_topics(channel.grant, more, now, shard_epoch=5)
+    while now < 600.0:
+        for action in actions:
+            if isinstance(action, Verify):
+                (action,) = channel.verified(action.number, now, frozenset(TOPICS))
+            assert isinstance(action, Subscribe)
+            channel.failed(action.number, now, reason="HTTP 500")
+        assert channel.unset(now) == (now if now > UNSET_SECONDS else None)
+        now += 1.0
+        channel.traffic(now)
+        actions = channel.tick(now)
+    assert (channel.state, channel.error, channel.overdue(now)) == ("live", "HTTP 500", None)
+    while not actions:
+        now += 1.0
+        channel.traffic(now)
+        actions = channel.tick(now)
+    (action,) = actions
+    if isinstance(action, Verify):
+        (action,) = channel.verified(action.number, now, frozenset(TOPICS))
+    assert isinstance(action, Subscribe)
+    assert channel.subscribed(action.number, now, rejected=(), expires_in=None) == []
+    assert channel.unset(now) is None
 
 
 def test_rare_comparisons_of_a_list_that_always_differs_are_not_overdue() -> None:

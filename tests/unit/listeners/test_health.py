@@ -58,6 +58,15 @@ def test_health_is_what_the_loop_says(scene: Scene) -> None:
     assert scene.health.health() == Health("degraded", ("events are spooled",))
 
 
+def test_a_listener_without_an_assignment_is_not_well(scene: Scene) -> None:
+    """It receives nothing, and does not know whether it should. An empty assignment is well."""
+    scene.loop.state = LoopState(scene.now, 0)
+    (reason,) = scene.health.health().reasons
+    assert "no assignment has come yet" in reason
+    scene.loop.state = LoopState(scene.now, 1)
+    assert scene.health.health() == Health("ok")
+
+
 def test_a_loop_that_hangs_is_said_to(scene: Scene) -> None:
     """Within a lease it may be busy; after that nobody reads the sockets."""
     scene.now += LEASE

@@ -111,6 +111,7 @@ class Scene:
         channel.handle = HANDLE
         channel.phase = "connecting"
         self.session.seats[grant.seat] = HeldSeat(channel)
+        self.session.version = 1  # of an assignment
         return channel
 
     def open(self, channel: Channel) -> socket.socket:
@@ -199,6 +200,22 @@ def test_a_comparison_that_is_overdue_is_told(scene: Scene) -> None:
     scene.loop._update_state(now + 600.0)
     (reason,) = scene.loop.state.reasons
     assert "shard 1 replica a" in reason
+
+
+def test_topics_that_cannot_be_set_are_told(scene: Scene) -> None:
+    """In the listener's reasons, with the last error, while the channel receives its old topics."""
+    scene.far.sendall(held_call("c"))
+    scene.until(lambda: scene.channel.state == "live")
+    now = time.monotonic()
+    scene.channel.set_topics(scene.channel.grant, ("t1", "t2", "t3"), now, shard_epoch=99)
+    scene.channel.error = "HTTP 500"
+    scene.loop._update_state(now + 60.0)
+    (reason,) = scene.loop.state.reasons
+    assert re.fullmatch(
+        r"Genesys has not set the present topics of shard 1 replica a for \d\ds, so new ones are "
+        r"not received: HTTP 500",
+        reason,
+    )
 
 
 def test_a_channel_that_does_not_become_live_is_a_problem_of_its_listener(scene: Scene) -> None:

@@ -73,7 +73,9 @@ def test_beats_do_not_hang(monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
     beats = beats_of(fleet, 600.0, lambda: waiting.now, report_progress=progress)
     monkeypatch.setattr(beats, "_stop", waiting)
     monkeypatch.setattr(beats._now, "wait", waiting.wait)
+    assert beats.problem == ""
     beats.run()
+    assert beats.problem.startswith("Redis has not answered for 8") is away
     assert fleet.left
     assert waiting.now > DAY
     assert waiting.hung == set()

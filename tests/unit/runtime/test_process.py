@@ -41,9 +41,10 @@ def work() -> Work:
 
 @pytest.fixture
 def process(work: Work) -> Process:
-    """A process of it that was never started."""
+    """A process of it, as if its start were done."""
     process = Process(load({}))
     process._program = work
+    process._started = True
     return process
 
 
@@ -54,6 +55,16 @@ def test_health_is_the_program_s(process: Process, work: Work) -> None:
     assert process.health() == Health("degraded", ("slow",))
     work.known = Health.of((), ("nothing may be written",))
     assert process.health() == Health("down", ("nothing may be written",))
+
+
+def test_a_start_that_waits_is_not_ok(process: Process, work: Work) -> None:
+    """Health says what it waits for, once, although the program finds nothing wrong."""
+    process._started = False
+    assert process.health() == Health("degraded", ("it still starts",))
+    process._waits_for = "Kafka has no topic"
+    assert process.health() == Health("degraded", ("the start waits: Kafka has no topic",))
+    work.known = Health.of((), ("Kafka has no topic",))
+    assert process.health() == Health("down", ("Kafka has no topic",))
 
 
 def test_a_thread_that_hangs_is_down(process: Process, work: Work) -> None:

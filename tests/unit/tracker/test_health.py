@@ -35,6 +35,16 @@ def test_a_tracker_at_work_has_nothing_to_say() -> None:
     assert health.stale_ms(120) == 0
 
 
+def test_the_partitions_of_the_topic_are_counted() -> None:
+    """Own and others', without librdkafka's -1; then a reader sees whether all have a tracker."""
+    health = TrackerHealth(GROUP, 0.0)
+    assert health.partitions == 0
+    known = statistics(1, leaders=(1, 1, 2))
+    known.topics["t"].partitions["-1"] = Partition(-1)
+    health.sampled(known, {0}, "t", 1)
+    assert health.partitions == 3
+
+
 def test_no_partitions_for_a_minute_is_a_reason() -> None:
     """At a start it may take a while; with partitions, be it none of many, it is over."""
     health = TrackerHealth(GROUP, 0.0)
@@ -48,6 +58,24 @@ def test_no_partitions_for_a_minute_is_a_reason() -> None:
     assert health.stale_ms(60) == 60_000
     health.assigned(100)
     assert health.reasons(100) == ()
+
+
+def test_records_that_cannot_be_read_are_told() -> None:
+    """Also where nothing waits: nothing of them is tracked. A few among many are only counted."""
+    health = at_work(10)
+    told = []
+    for second in range(11, 120):
+        health.sampled(statistics(1), {0, 1}, "t", second)
+        health.measured(0, 100 * second, second, second if second < 40 else 45)
+        told.append(health.reasons(second))
+    assert told == [()] * len(told)
+    health.measured(0, 100 * 119, 120, 50)
+    (reason,) = health.reasons(120)
+    assert "50 records could not be read" in reason
+    for second in range(121, 181):
+        health.sampled(statistics(1), {0, 1}, "t", second)
+        health.measured(0, 100 * second, second, 50)
+    assert (health.reasons(179), health.reasons(180)) == ((reason,), ())
 
 
 def test_a_refused_group_is_told_at_once_and_for_as_long_as_it_lasts() -> None:
@@ -72,6 +100,19 @@ def test_an_error_that_is_not_repeated_is_over() -> None:
         health.measured(0, 1, second)
     assert "grant Read" in health.reasons(100)[0]
     assert health.reasons(199) == ()
+
+
+def test_a_refusal_of_the_topic_is_asked_for_again() -> None:
+    """librdkafka tells it once, and nothing waits that could show it. Once per interval, and not
+    what is no refusal."""
+    health = at_work()
+    health.failed("_TRANSPORT", "connection reset", 2)
+    assert not any(health.asks_again(second) for second in range(2, 200))
+    health.failed("TOPIC_AUTHORIZATION_FAILED", "no", 200)
+    assert [second for second in range(200, 330) if health.asks_again(second)] == [260, 320]
+    health.failed("TOPIC_AUTHORIZATION_FAILED", "no", 321)
+    assert not health.asks_again(380)
+    assert health.asks_again(381)
 
 
 def test_without_a_broker_the_count_is_old() -> None:

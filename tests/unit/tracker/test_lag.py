@@ -45,6 +45,6 @@ def test_the_oldest_partition_counts_and_a_clock_behind_makes_no_negative_age() 
     lag.folded(1, CLOCK - 3.0)
     lag.measured({0: 1, 1: 1}, 200.0, CLOCK)
     assert lag.seconds == 3.0
-    lag.reassigned()
-    lag.measured({0: 1}, 200.0, CLOCK)
-    assert lag.seconds == 100.0
+    lag.reassigned(200.0)
+    lag.measured({0: 1}, 230.0, CLOCK)
+    assert lag.seconds == 30.0
