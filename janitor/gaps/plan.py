@@ -142,13 +142,16 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def predicates(topics: Iterable[str]) -> list[tuple[str, str]]:
-    """(dimension, id) of every topic of a queue or a user, without other topics.
+    """(dimension, id) of every topic of a queue's or a user's conversations.
 
-    `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`.
+    `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`. Other topics are left
+    out: no query finds the states of a user (`v2.users.{id}?presence&routingStatus`).
     """
     found: dict[tuple[str, str], None] = {}
     for topic in topics:
-        words = topic.split(".")
+        *words, kind = topic.split(".")
+        if kind != "conversations":
+            continue
         for word, following in itertools.pairwise(words):
             if word in _DIMENSIONS and following:
                 found[(_DIMENSIONS[word], following)] = None
