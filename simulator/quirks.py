@@ -43,6 +43,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     invalid_topic_fails: bool = True
     #: Whether subscription answers carry `state`, as newer ones do (2.1).
     topic_states: bool = True
+    #: Whether lists name a combined topic as it was asked for, or each of its topics (2.2).
+    combined_ids: bool = True
     #: Whether channels die with the token that made them (3.4).
     token_ends_channels: bool = True
     #: Whether a queue's topics go on with a conversation that moved to another queue (5.1).

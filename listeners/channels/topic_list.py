@@ -1,14 +1,18 @@
 """The topics of one channel: the wanted list, the list being set, the last confirmed list. Pure.
 
 A list is always set as a whole (I4), and Genesys' list is compared with the wanted one. Names
-compare without case. A topic that Genesys refused is not expected in its list. Topics that were
-confirmed and are not set any more count as `Missed` since the confirmation. All times are monotonic
-seconds.
+compare without case, and combined topics (`a.b?c&d`) by the topics that they stand for. A topic
+that Genesys refused is not expected in its list. Topics that were confirmed and are not set any
+more count as `Missed` since the confirmation. All times are monotonic seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
+
+from mirror.genesys.topics import plain
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -68,8 +72,10 @@ class TopicList:
 
     def is_as_wanted(self, found: frozenset[str], now: float) -> bool:
         """Whether exactly the wanted topics are set, except the rejected ones."""
-        expected = _plain(self.wanted) - _plain(self.rejected)
-        if _plain(found) != expected:
+        refused = _plain(self.rejected)
+        # A combined topic may be listed as a whole, although one of its topics is refused.
+        unseen = refused.difference(topic.lower() for topic in self.wanted)
+        if _plain(found) - unseen != _plain(self.wanted) - refused:
             return False
         self._confirmed, self.confirmed_epoch = self.wanted, self.epoch
         self.confirmed_at = now
@@ -77,8 +83,8 @@ class TopicList:
 
     def missing(self, found: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """The last confirmed topics that are not among the `found` ones."""
-        absent = _plain(found) | _plain(self.rejected)
-        return tuple(topic for topic in self._confirmed or () if topic.lower() not in absent)
+        seen = _plain(found) | _plain(self.rejected)
+        return tuple(topic for topic in self._confirmed or () if not seen.issuperset(plain(topic)))
 
     def doubt(self) -> None:
         """The list on the channel is not the confirmed one."""
@@ -90,5 +96,5 @@ class TopicList:
         self.is_known = False
 
 
-def _plain(topics: frozenset[str] | tuple[str, ...]) -> set[str]:
-    return {topic.lower() for topic in topics}
+def _plain(topics: Iterable[str]) -> set[str]:
+    return {name for topic in topics for name in plain(topic)}

@@ -76,6 +76,21 @@ def test_answers_may_lack_the_state_as_in_2022(org: Simulated) -> None:
     assert answer.body == {"entities": [{"id": "v2.users.a.conversations"}]}
 
 
+def test_combined_topics_may_be_named_one_by_one(org: Simulated) -> None:
+    """In the answer and in the list."""
+    topics = ["v2.users.a?presence&routingStatus"]
+    for combined, named in (
+        (True, topics),
+        (False, ["v2.users.a.presence", "v2.users.a.routingStatus"]),
+    ):
+        change(org, combined_ids=combined)
+        channel = org.channel()["id"]
+        answer = org.subscribe(channel, topics, "?ignoreErrors=true")
+        assert [entity["id"] for entity in answer.body["entities"]] == named
+        listed = org.get(f"{CHANNELS}/{channel}/subscriptions")["entities"]
+        assert [entity["id"] for entity in listed] == named
+
+
 def test_renewal_may_need_a_put(org: Simulated) -> None:
     """`expires` moves with what renews, and only with that."""
     change(org, renewing=["PUT"])
