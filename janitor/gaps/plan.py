@@ -28,6 +28,7 @@ from janitor.segments import read_segments
 from mirror.conversation.times import known_ms, show_ms
 from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
+from mirror.genesys.topics import is_of_conversations
 
 PAGE_SIZE: Final = 100
 MAX_PREDICATES: Final = 100
@@ -148,10 +149,8 @@ def predicates(topics: Iterable[str]) -> list[tuple[str, str]]:
     out: no query finds the states of a user (`v2.users.{id}?presence&routingStatus`).
     """
     found: dict[tuple[str, str], None] = {}
-    for topic in topics:
-        *words, kind = topic.split(".")
-        if kind != "conversations":
-            continue
+    for topic in filter(is_of_conversations, topics):
+        words = topic.split(".")
         for word, following in itertools.pairwise(words):
             if word in _DIMENSIONS and following:
                 found[(_DIMENSIONS[word], following)] = None

@@ -28,6 +28,11 @@ def plain(topic: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{suffix}" for suffix in suffixes.split("&")) if mark else (prefix,)
 
 
+def is_of_conversations(topic: str) -> bool:
+    """Whether a topic brings conversations of a queue or a user, and not the states of a user."""
+    return topic.lower().endswith(".conversations")
+
+
 def is_by_socket(topic: AvailableTopic) -> bool:
     """Whether the topic is available over WebSocket. A topic without transports has all of them."""
     return bool(_WEBSOCKET & {name.lower() for name in topic.transports or ("all",)})
