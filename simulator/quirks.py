@@ -45,8 +45,8 @@ class Quirks(msgspec.Struct, forbid_unknown_fields=True):
     invalid_topic_fails: bool = True
     #: Whether subscription answers carry `state`, as newer ones do (2.1).
     topic_states: bool = True
-    #: Whether a combined topic is listed as it was requested, or expanded (2.1).
-    lists_combined: bool = True
+    #: Whether lists name a combined topic as it was asked for, or each of its topics (2.1).
+    combined_ids: bool = True
     #: Whether a channel can be used with another token of its client than the one that made it (2).
     any_token: bool = True
     #: What a topic of a queue or user is that does not exist, or not any more (2.3).

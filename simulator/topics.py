@@ -92,14 +92,6 @@ def kind_of(topic: str) -> TopicKind | None:
     return None
 
 
-def canonical(topic: str) -> str:
-    """A topic id with Genesys' upper and lower case."""
-    for suffix in (*MEDIUM_SUFFIXES, "routingStatus"):
-        if topic.endswith("." + suffix.lower()):
-            return topic[: -len(suffix)] + suffix
-    return topic
-
-
 def expand(topic: str) -> list[str] | None:
     """The plain topics of an id: the id itself, or `prefix.suffix` for each suffix of
     `prefix?s1&s2`.

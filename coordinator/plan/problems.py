@@ -10,6 +10,7 @@ from coordinator.plan.coverage import ChannelKey
 from coordinator.plan.seats import Records
 from mirror.conversation.times import show_ms
 from mirror.fleet.words import Beat, Seat, Shard
+from mirror.genesys.topics import is_of_conversations, plain
 
 UNASSIGNED: Final[Mapping[Why, str]] = {
     "no listener": "no listener can take it",
@@ -43,17 +44,22 @@ def rejected(
     shards: Mapping[str, Shard],
     permissions: str,
 ) -> dict[str, str]:
-    """Topic → why Genesys refuses it, from the reports of live listeners."""
-    names = {
-        topic
-        for listener in alive & listeners.keys()
-        for report in listeners[listener].channels
-        if report.shard in shards
-        for topic in report.rejected
-    }
-    reason = "Genesys refuses the topic"
-    if permissions:
-        reason += (
-            f": it needs {permissions}, in the division of its queue or user, which may be deleted"
-        )
-    return dict.fromkeys(names, reason)
+    """Topic → why Genesys refuses it, from the reports of live listeners.
+
+    A combined topic is refused if one of the topics that it stands for is. `permissions` are those
+    of conversations.
+    """
+    found: dict[str, str] = {}
+    for listener in alive & listeners.keys():
+        for report in listeners[listener].channels:
+            refused = {name for topic in report.rejected for name in plain(topic)}
+            shard = shards.get(report.shard)
+            for topic in shard.topics if shard is not None and refused else ():
+                if not refused.isdisjoint(plain(topic)):
+                    found[topic] = "Genesys refuses the topic"
+                    if permissions and is_of_conversations(topic):
+                        found[topic] += (
+                            f": it needs {permissions}, in the division of its queue or user, "
+                            "which may be deleted"
+                        )
+    return found

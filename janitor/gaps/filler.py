@@ -142,8 +142,13 @@ class _Attempt:
         """Read the gap to its end, or note why that failed."""
         filler, gap = self._filler, self.gap
         if not predicates(gap.topics):
-            self.change(state="unfillable", errors=("no topic of a queue or a user",))
-            self._write(NEVER)
+            # The states of users alone: there are no conversations to read.
+            if gap.kind == "gap":
+                self._give_up(("the states of users cannot be read again",))
+            else:
+                self.change(state="filled")
+                self._write(NEVER)
+                filler.filled += 1
             return
         self.change(state="filling", attempts=gap.attempts + 1, found=0, read=0, unread=0)
         sight = filler._genesys.seeing(gap.topics)

@@ -28,6 +28,7 @@ from janitor.segments import read_segments
 from mirror.conversation.times import known_ms, show_ms
 from mirror.fleet.gaps import Gap
 from mirror.genesys.shapes import AnalyticsConversation
+from mirror.genesys.topics import is_of_conversations
 
 PAGE_SIZE: Final = 100
 MAX_PREDICATES: Final = 100
@@ -142,12 +143,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def predicates(topics: Iterable[str]) -> list[tuple[str, str]]:
-    """(dimension, id) of every topic of a queue or a user, without other topics.
+    """(dimension, id) of every topic of a queue's or a user's conversations.
 
-    `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`.
+    `v2.routing.queues.{id}.conversations` and `v2.users.{id}.conversations`. Other topics are left
+    out: no query finds the states of a user (`v2.users.{id}?presence&routingStatus`).
     """
     found: dict[tuple[str, str], None] = {}
-    for topic in topics:
+    for topic in filter(is_of_conversations, topics):
         words = topic.split(".")
         for word, following in itertools.pairwise(words):
             if word in _DIMENSIONS and following:

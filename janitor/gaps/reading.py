@@ -135,16 +135,17 @@ class GapReading:
 
     def _read_part(self, part: Part) -> None:
         """Read what the queries on a part's topics list."""
-        lists = False
+        asks = lists = False
         gap = msgspec.structs.replace(self._holder.gap, topics=part.topics)
         for question in questions(gap, self._desk.horizon_ms, self._now_ms()):
+            asks = True
             lived_in_it = 0
             for page in self._listing.pages(part.genesys, question):
                 lists = True
                 lived_in_it += self._read_page(page)
             self.least_queries += max(1, ceil(lived_in_it / PAGE_SIZE))
         # A snapshot or a recall lists nothing where nothing goes on. A first reading fills no gap.
-        if not lists and gap.kind == "gap" and gap.readings + 1 >= READINGS:
+        if asks and not lists and gap.kind == "gap" and gap.readings + 1 >= READINGS:
             self._doubt_silence(part)
 
     def _doubt_silence(self, part: Part) -> None:

@@ -1,15 +1,18 @@
 """The topics of one channel: the wanted list, the list being set, the last confirmed list. Pure.
 
 A list is always set as a whole (I4), and Genesys' list is compared with the wanted one. Names
-compare without case, and a combined topic (`a.b?c&d`) as the topics that it stands for: Genesys
-does not document which of the two it lists. A topic that Genesys refused is not expected in its
-list. Topics that were confirmed and are not set any more count as `Missed` since the confirmation.
-All times are monotonic seconds.
+compare without case, and combined topics (`a.b?c&d`) by the topics that they stand for. A topic
+that Genesys refused is not expected in its list. Topics that were confirmed and are not set any
+more count as `Missed` since the confirmation. All times are monotonic seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
+
+from mirror.genesys.topics import plain
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -74,11 +77,10 @@ class TopicList:
 
     def is_as_wanted(self, found: frozenset[str], now: float) -> bool:
         """Whether exactly the wanted topics are set, except the rejected ones."""
-        rejected = _plain(self.rejected)
-        listed = {topic.lower() for topic in found}
-        # A combined topic is listed whole although a part of it was refused.
-        shown = _plain(found) - (rejected - listed)
-        if shown != _plain(self.wanted) - rejected:
+        refused = _plain(self.rejected)
+        # A combined topic may be listed as a whole, although one of its topics is refused.
+        unseen = refused.difference(topic.lower() for topic in self.wanted)
+        if _plain(found) - unseen != _plain(self.wanted) - refused:
             return False
         self._confirmed, self.confirmed_epoch = self.wanted, self.epoch
         self.confirmed_at = now
@@ -86,8 +88,8 @@ class TopicList:
 
     def missing(self, found: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """The last confirmed topics that are not among the `found` ones."""
-        present = _plain(found) | _plain(self.rejected)
-        return tuple(topic for topic in self._confirmed or () if not _plain((topic,)) <= present)
+        seen = _plain(found) | _plain(self.rejected)
+        return tuple(topic for topic in self._confirmed or () if not seen.issuperset(plain(topic)))
 
     def doubt(self) -> None:
         """The list on the channel is not the confirmed one."""
@@ -99,10 +101,5 @@ class TopicList:
         self.is_known = False
 
 
-def _plain(topics: frozenset[str] | tuple[str, ...]) -> set[str]:
-    """The topics in lower case, combined ones as the topics that they stand for."""
-    plain = set()
-    for topic in topics:
-        prefix, _, suffixes = topic.lower().partition("?")
-        plain |= {f"{prefix}.{suffix}" for suffix in suffixes.split("&")} if suffixes else {prefix}
-    return plain
+def _plain(topics: Iterable[str]) -> set[str]:
+    return {name for topic in topics for name in plain(topic)}

@@ -1,19 +1,22 @@
 """The course of one conversation: its legs with every step of each, for people. Pure.
 
 `course` folds the events as `mirror.conversation.fold` does. Beside the state of each leg it keeps
-the steps to that state: each transition once, in the order of their times.
+the steps to that state: each transition once, in the order of a leg's life, and within a part of it
+in the order of their times. Our time of a ring may be later than Genesys' time of the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from mirror.conversation.event import AFTER_CALL, RANK, Event, Role
+from mirror.conversation.event import RANK, Event, Role
 from mirror.conversation.fold import LegView, find_leg, fold
+
+_ANSWERED: Final = RANK["answer"]
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +121,10 @@ def _hold(holds: dict[str, str | None], event: Event) -> None:
 
 
 def _leg(leg: LegView, steps: list[Step], holds: dict[str, str | None]) -> LegCourse:
-    steps.sort(key=lambda step: (step.at, RANK[step.event_type]))
-    moves = [step.at for step in steps if step.event_type not in AFTER_CALL]
+    steps.sort(key=lambda step: (_part(step), step.at, RANK[step.event_type]))
+    rings = [step.at for step in steps if RANK[step.event_type] < _ANSWERED]
+    moves = [step.at for step in steps if _part(step) == _ANSWERED]
+    since = leg.ended_at or leg.hold_started_at or max(moves or rings, default=None)
     return LegCourse(
         participant_id=leg.participant_id,
         communication_id=leg.communication_id,
@@ -132,7 +137,7 @@ def _leg(leg: LegView, steps: list[Step], holds: dict[str, str | None]) -> LegCo
         state=leg.state,
         held=leg.held,
         ended=leg.ended,
-        since=leg.ended_at if leg.ended else max(moves, default=None),
+        since=since,
         answered_at=leg.answered_at,
         ended_at=leg.ended_at,
         disconnect_type=leg.disconnect_type,
@@ -141,6 +146,15 @@ def _leg(leg: LegView, steps: list[Step], holds: dict[str, str | None]) -> LegCo
         holds=[Hold(since, until or leg.ended_at) for since, until in sorted(holds.items())],
         steps=steps,
     )
+
+
+def _part(step: Step) -> int:
+    """The rank of the part of a leg's life to which a step belongs.
+
+    Holds and parks repeat, so only times order the steps after the answer.
+    """
+    rank = RANK[step.event_type]
+    return _ANSWERED if _ANSWERED <= rank <= RANK["hold"] else rank
 
 
 def held_seconds(leg: LegCourse, now: str) -> float:

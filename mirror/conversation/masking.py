@@ -99,6 +99,8 @@ _NUMBER: Final = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9.
 _TOKEN: Final = re.compile(
     rb"[ \t\n\r]*(?:(" + _STRING + rb")|([{}\[\],:])|(true|false|null|" + _NUMBER + rb"))"
 )
+# The beginning of a word or a number, or nothing.
+_CUT: Final = re.compile(rb"(?:t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|-?(?:[0-9][0-9.eE+-]*)?)")
 _SPACE: Final = re.compile(rb"[ \t\n\r]*\Z")
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$-]{0,63}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -200,7 +202,7 @@ class _Walk:
         rest = self._value[at:].lstrip()
         if rest.startswith(b'"'):
             return b'"' not in rest.replace(b"\\\\", b"").replace(b'\\"', b"")[1:]
-        return re.fullmatch(rb"[a-z0-9.eE+-]*", rest) is not None
+        return _CUT.fullmatch(rest) is not None
 
     def _next(self, expected: str, token: bytes, is_string: bool, is_mark: bool) -> str | None:
         """The kind of token that must follow `token`; None if `token` is not allowed here."""

@@ -5,7 +5,7 @@ Janitors do the work; this module only writes to the gap ledger and reads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,8 @@ from mirror.base.errors import MirrorError, RedisUnavailable
 from mirror.fleet import reasons as causes
 from mirror.fleet.gaps import BY_HAND, READINGS, Gap, GapState, decode, file_gap, new_id
 from mirror.fleet.topics import read_shards
-from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC
+from mirror.fleet.words import Shard
+from mirror.genesys.topics import QUEUE_TOPIC, USER_TOPIC, is_of_conversations
 from mirror.redis.connect import explained
 from mirror.redis.documents import readable
 from mirror.redis.keys import Keys
@@ -53,7 +54,7 @@ def file_backfill(
 ) -> list[Gap]:
     """File gaps for an interval (epoch milliseconds) and return them.
 
-    For these queues and users; without any, for all topics of the mirror, one gap per shard. Raises
+    For these queues and users; without any, for all of the mirror, one gap per shard. Raises
     `MirrorError` if there are no shards yet, and `RedisUnavailable`.
     """
     topics = tuple(
@@ -98,23 +99,23 @@ def file_recall(client: redis.Redis, keys: Keys, since_ms: int, now_ms: int) -> 
     One gap per shard that can be read, at most one an hour. Returns the number of gaps. Raises
     `RedisUnavailable`.
     """
-    shards = [shard for shard in read_shards(client, keys) if shard.topics]
-    for shard in shards:
+    wanted = _of_conversations(read_shards(client, keys))
+    for shard, topics in wanted.items():
         hour = now_ms // 3_600_000 * 3600
         file_gap(
             client,
             keys,
             Gap(
-                id=f"{hour:x}-r{shard.id}",
-                shard=shard.id,
-                topics=shard.topics,
+                id=f"{hour:x}-r{shard}",
+                shard=shard,
+                topics=topics,
                 from_ms=since_ms,
                 to_ms=now_ms,
                 kind="recall",
                 filed_by="tracker",
             ),
         )
-    return len(shards)
+    return len(wanted)
 
 
 def follow(client: redis.Redis, keys: Keys, gap_ids: Sequence[str]) -> Progress:
@@ -171,4 +172,10 @@ def _subscribed(client: redis.Redis, keys: Keys) -> dict[str, tuple[str, ...]]:
     shards = read_shards(client, keys, foreign)
     if foreign:  # no shard may be left out unseen
         raise RedisUnavailable(*causes.foreign(foreign))
-    return {shard.id: shard.topics for shard in shards if shard.topics}
+    return _of_conversations(shards)
+
+
+def _of_conversations(shards: Iterable[Shard]) -> dict[str, tuple[str, ...]]:
+    """The topics of each shard that back-fill can read."""
+    found = {shard.id: tuple(filter(is_of_conversations, shard.topics)) for shard in shards}
+    return {shard: topics for shard, topics in found.items() if topics}

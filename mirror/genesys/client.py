@@ -39,6 +39,7 @@ from mirror.genesys.shapes import (
     Subscriptions,
 )
 from mirror.genesys.timing import Calls
+from mirror.genesys.topics import plain
 from mirror.redis.rate import RateBudget
 from mirror.settings import OAuthClient, Settings
 
@@ -164,7 +165,7 @@ class GenesysClient:
         listing, _ = self._listing(
             answer, ChannelTopicList, ChannelTopic, f"{method} subscriptions", "state"
         )
-        permitted = {}
+        permitted: set[str] = set()
         rejected = {}
         for entity in listing.entities:
             if entity.state.lower() == "rejected":
@@ -172,11 +173,14 @@ class GenesysClient:
                 reason = entity.rejection_reason or "rejected"
                 rejected[entity.id] = f"{reason}: {missing}" if missing else reason
             else:
-                permitted[entity.id.lower()] = entity.id
+                permitted.add(entity.id.lower())
+        confirmed = []
         for topic in wanted:
-            if topic.lower() not in permitted and topic not in rejected:
+            if not permitted.isdisjoint((topic.lower(), *plain(topic))):
+                confirmed.append(topic)
+            elif topic not in rejected:
                 rejected[topic] = "not confirmed by Genesys"
-        return Subscriptions(tuple(t for t in wanted if t.lower() in permitted), rejected)
+        return Subscriptions(tuple(confirmed), rejected)
 
     def get_subscriptions(self, channel_id: str) -> frozenset[str]:
         """The topics that a channel has.

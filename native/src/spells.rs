@@ -197,21 +197,23 @@ fn over<'a>(
     if sort == Sort::Park && words::is_unanswered(view.state) {
         spell.since = Some(RINGS.into());
     }
-    let (held, hold) = match sort {
-        Sort::Hold => (false, Time::usual(&since)),
-        Sort::Park => (view.held(), view.held_since), // one that was taken up may be held by now
+    let (held, hold, state) = match sort {
+        Sort::Hold => (false, Time::usual(&since), view.state),
+        // One that was taken up may be held by now.
+        Sort::Park if view.state == "parked" => (view.held(), view.held_since, "connected"),
+        Sort::Park => (view.held(), view.held_since, view.state),
     };
     let transition = Transition {
         which: since.into(),
         held,
         hold_started_at: hold,
-        ..Transition::new(at, sort.over(), None, view.state)
+        ..Transition::new(at, sort.over(), None, state)
     };
     if !tell_often(told, leg, transition) {
         told.push(Transition {
             held,
             hold_started_at: hold,
-            ..Transition::reading(at, sort.over(), view.state)
+            ..Transition::reading(at, sort.over(), state)
         });
     }
 }

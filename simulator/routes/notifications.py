@@ -15,7 +15,7 @@ from simulator.errors import ApiError, json_response
 from simulator.oauth import OAuthClient
 from simulator.routes.guard import client_of, token_of
 from simulator.rules import shortened
-from simulator.topics import TOPIC_KINDS, canonical, kind_of
+from simulator.topics import TOPIC_KINDS, expand, kind_of
 from simulator.world import World, world_of
 
 CHANNELS = "/api/v2/notifications/channels"
@@ -64,12 +64,10 @@ async def head_channel(request: web.Request) -> web.Response:
 
 
 async def get_subscriptions(request: web.Request) -> web.Response:
-    """The topics of a channel, combined ones as they were requested or expanded."""
-    topics: list[str] = []
-    for topic, plain in _channel(request).topics.items():
-        is_whole = world_of(request).quirks.lists_combined or "?" not in topic
-        topics += [topic] if is_whole else map(canonical, plain)
-    return json_response({"entities": [{"id": topic} for topic in topics]})
+    """The topics of a channel."""
+    channel = _channel(request)
+    names = [name for topic in channel.topics for name in _names(world_of(request), topic)]
+    return json_response({"entities": [{"id": name} for name in names]})
 
 
 async def put_subscriptions(request: web.Request) -> web.Response:
@@ -150,11 +148,13 @@ def subscribe(
     except MissingPermission as error:
         raise ApiError("missing.permissions", ", ".join(error.permissions)) from error
     entities: list[dict[str, Any]] = []
+    refused = {answer.id for answer in answers if not answer.permitted}
     for answer in answers:
+        names = [name for name in _names(world, answer.id) if name not in refused]
         if not world.quirks.topic_states:
-            entities += [{"id": answer.id}] if answer.permitted else []
+            entities += [{"id": name} for name in names if answer.permitted]
         elif answer.permitted:
-            entities.append({"id": answer.id, "state": "Permitted"})
+            entities += [{"id": name, "state": "Permitted"} for name in names]
         else:
             entities.append(
                 {
@@ -167,6 +167,11 @@ def subscribe(
                 }
             )
     return entities
+
+
+def _names(world: World, topic: str) -> list[str]:
+    """The names under which a topic that was asked for is listed."""
+    return [topic] if world.quirks.combined_ids else expand(topic) or [topic]
 
 
 def _granted(world: World, client: OAuthClient, topic: str) -> bool:

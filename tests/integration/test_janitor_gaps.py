@@ -14,8 +14,9 @@ import pytest
 
 from harness.simulated import Simulated
 from mirror.base.errors import GenesysUnavailable, MirrorError
-from mirror.fleet.backfill import file_backfill, follow
+from mirror.fleet.backfill import file_backfill, file_recall, follow
 from mirror.fleet.gaps import Gap, file_gap, list_gaps, reasons, view
+from mirror.fleet.words import Shard
 from mirror.kafka.admin import ensure_topics
 from tests.integration.janitor_support import (
     FAST,
@@ -293,3 +294,14 @@ def test_gaps_are_filed_by_hand_for_queues_users_or_everything(
     found = follow(stage.client, stage.keys, gap_ids)
     assert (found.state, found.share, found.done) == ("filled", 1.0, True)
     assert {event.conversation_id for event in stage.events()} == ids
+
+
+def test_the_states_of_users_are_never_filed_by_hand(stage: Stage) -> None:
+    """Back-fill cannot read them: a shard of nothing else is left out."""
+    user = "v2.users.u-1.conversations"
+    states = "v2.users.u-1?presence&routingStatus"
+    for shard in (Shard("0", (user, states), 1), Shard("1", (states,), 1)):
+        stage.client.hset(stage.keys.shards, shard.id, "1")
+        stage.client.set(stage.keys.shard(shard.id), msgspec.json.encode(shard))
+    assert [gap.topics for gap in file_backfill(stage.client, stage.keys, 1, 2)] == [(user,)]
+    assert file_recall(stage.client, stage.keys, 1, 2) == 1

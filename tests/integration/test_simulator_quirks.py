@@ -77,15 +77,6 @@ def test_answers_may_lack_the_state_as_in_2022(org: Simulated) -> None:
     assert answer.body == {"entities": [{"id": topic}]}
 
 
-def test_combined_topics_may_be_listed_in_parts(org: Simulated) -> None:
-    """As they were requested, or as what they stand for."""
-    change(org, lists_combined=False)
-    channel, user = org.channel()["id"], org.topics()[0].removesuffix(".conversations")
-    org.subscribe(channel, [f"{user}?presence&routingStatus"])
-    listed = org.get(f"{CHANNELS}/{channel}/subscriptions")["entities"]
-    assert [entity["id"] for entity in listed] == [f"{user}.presence", f"{user}.routingStatus"]
-
-
 def test_a_channel_may_belong_to_its_token_alone(org: Simulated) -> None:
     """A later token of the same client does not know it then."""
     path = f"{CHANNELS}/{org.channel()['id']}/subscriptions"
@@ -93,6 +84,22 @@ def test_a_channel_may_belong_to_its_token_alone(org: Simulated) -> None:
     assert org.call("GET", path).status == 200
     change(org, any_token=False)
     assert org.call("GET", path).status == 404
+
+
+def test_combined_topics_may_be_named_one_by_one(org: Simulated) -> None:
+    """In the answer and in the list."""
+    user = org.topics()[0].removesuffix(".conversations")
+    topics = [f"{user}?presence&routingStatus"]
+    for combined, named in (
+        (True, topics),
+        (False, [f"{user}.presence", f"{user}.routingStatus"]),
+    ):
+        change(org, combined_ids=combined)
+        channel = org.channel()["id"]
+        answer = org.subscribe(channel, topics, "?ignoreErrors=true")
+        assert [entity["id"] for entity in answer.body["entities"]] == named
+        listed = org.get(f"{CHANNELS}/{channel}/subscriptions")["entities"]
+        assert [entity["id"] for entity in listed] == named
 
 
 def test_renewal_may_need_a_put(org: Simulated) -> None:

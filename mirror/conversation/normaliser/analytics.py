@@ -143,11 +143,13 @@ def _add(participant: PersonalParticipant, session: Session) -> None:
 
 
 def _communication(session: Session, over: bool) -> Communication:
-    """A session as a communication; `over`: the whole conversation has ended."""
-    segments = session.segments or []
+    """A session as a communication; `over`: the whole conversation has ended.
+
+    Genesys does not say that segments stand in the order of their times.
+    """
+    segments = sorted(session.segments or (), key=_began)
     own = [segment for segment in segments if segment.kind != WRAPUP_SEGMENT]
     after = [segment for segment in segments if segment.kind == WRAPUP_SEGMENT]
-    after.sort(key=lambda segment: instant(segment.segment_start) or "")
     communication = SessionCommunication(
         id=session.session_id,
         direction=session.direction,
@@ -175,6 +177,10 @@ def _communication(session: Session, over: bool) -> Communication:
         if codes:
             *communication.earlier, communication.wrapup = codes
     return communication
+
+
+def _began(segment: SessionSegment) -> str:
+    return instant(segment.segment_start) or ""
 
 
 def _state(communication: Communication, own: list[SessionSegment], over: bool) -> None:

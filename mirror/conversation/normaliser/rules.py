@@ -280,9 +280,13 @@ def _serve(view: View, consulted: Collection[str]) -> bool:
 def _alerts(view: View, told: list[Transition]) -> None:
     """Report an alert with the time that REST gives. An alert from a frame has no time."""
     began = instant(view.communication.start_alerting_time)
-    for segment in view.communication.segments or ():
-        if began is None and (segment.type or "").lower() == ALERT_SEGMENT:
-            began = instant(segment.start_time)
+    if began is None:
+        alerts = (
+            instant(segment.start_time)
+            for segment in view.communication.segments or ()
+            if (segment.type or "").lower() == ALERT_SEGMENT
+        )
+        began = min(filter(None, alerts), default=None)
     if began is not None:
         tell(told, view, "alert", began, ALERTING)
 

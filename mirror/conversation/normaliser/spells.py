@@ -149,12 +149,15 @@ def _over(view: View, kind: _Kind, told: list[Transition]) -> None:
     if since is None or since == _RINGS:
         return
     spell.since = _RINGS if kind is _PARK and view.state in UNANSWERED else None
+    state = view.state
     if kind is _HOLD:
         held, hold = False, None if since.startswith("#") else since
     else:  # a leg that was taken up again may be held now
         held, hold = bool(view.communication.held), view.held_since
-    if not tell_often(told, view, kind.over, None, since, held=held, hold_started_at=hold):
-        told.append(Transition(view, kind.over, None, view.state, "", held, hold, snapshot=True))
+        if state == PARKED:
+            state = CONNECTED  # between two parks
+    if not tell_often(told, view, kind.over, None, since, state, held=held, hold_started_at=hold):
+        told.append(Transition(view, kind.over, None, state, "", held, hold, snapshot=True))
 
 
 def _segments(view: View, told: list[Transition]) -> None:

@@ -192,7 +192,8 @@ def test_the_beginning_of_a_frame_is_masked_wherever_it_was_cut() -> None:
         assert found is not None, raw[:end][-40:]
         assert MARK.encode() not in found.value
         assert b"Zo" not in found.value
-    assert Mask().json(b"\x00garbage", LARGE, is_cut=True) is None
+    for garbage in (b"\x00garbage", b"garbage", b"nothing", b"[1, --2"):
+        assert Mask().json(garbage, LARGE, is_cut=True) is None, garbage
 
 
 def test_depth_and_length_cost_no_stack_and_little_time() -> None:

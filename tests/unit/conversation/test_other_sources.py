@@ -101,6 +101,20 @@ def test_analytics_names_transitions_as_frames_do() -> None:
     assert only(told, "resume").occurred_at == at(6_000)
 
 
+@pytest.mark.parametrize("first", range(5))
+def test_the_places_of_segments_mean_nothing(first: int) -> None:
+    """Only their times say what came first, in analytics and in REST."""
+    body = analytics()
+    told = Normaliser().analytics(msgspec.json.encode(body), at(99_000), 0.0).events
+    segments = body["participants"][0]["sessions"][0]["segments"]
+    segments[:] = segments[first:] + segments[:first]
+    turned = Normaliser().analytics(msgspec.json.encode(body), at(99_000), 0.0).events
+    assert turned == told
+    alerts = [{"type": "Alert", "startTime": at(ms)} for ms in (500, 700, 600, 900, 800)]
+    rung = leg("connected", segments=alerts[first:] + alerts[:first])
+    assert only(Reader().rest(participant(rung)), "alert").occurred_at == at(500)
+
+
 def test_analytics_of_media_without_a_name_do_not_end() -> None:
     """An `end` names all legs; where one cannot be named there is none."""
     body = analytics()

@@ -347,6 +347,16 @@ def test_parks_are_told_by_the_state_of_the_leg(medium: str, keys: str) -> None:
     assert len({e.event_id for e in told}) == 4
 
 
+def test_between_two_parks_a_leg_is_connected() -> None:
+    """The second park is seen before the end of the first one: its `unpark` is not parked."""
+    reader = Reader()
+    first = reader.frame(participant({**CONNECTED, "state": "parked", "parkTime": at(2_000)}))
+    told = reader.frame(participant({**CONNECTED, "state": "parked", "parkTime": at(4_000)}))
+    assert [(e.event_type, e.state) for e in told] == [("unpark", "connected"), ("park", "parked")]
+    view = folded(first + told).legs["p-1 comm-1"]
+    assert (view.state, view.parked_at) == ("parked", at(4_000))
+
+
 def test_a_park_that_was_over_before_it_was_seen_is_told() -> None:
     """Its key is still there: both are told, and the leg is not parked."""
     shown = {**CONNECTED, "parkTime": at(2_000), "resumeTime": at(9_000_000)}

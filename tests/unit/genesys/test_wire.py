@@ -295,6 +295,20 @@ def test_a_topic_whose_state_cannot_be_read_is_not_confirmed(server: Server) -> 
     assert found.rejected == {"b": "not confirmed by Genesys", "c": "rejected"}
 
 
+@pytest.mark.parametrize("names", [["v2.users.u?presence&x"], ["v2.users.u.Presence"]])
+def test_a_combined_topic_is_confirmed_under_any_of_its_names(
+    server: Server, names: list[str]
+) -> None:
+    """Genesys may name it as it was asked for, or by the topics that it stands for."""
+    entities: list[object] = [{"id": name, "state": "Permitted"} for name in names]
+    entities.append({"id": "v2.users.u.x", "state": "Rejected"})
+    server.answer = lambda sock: sock.sendall(whole(msgspec.json.encode({"entities": entities})))
+    wanted = "v2.users.u?presence&x"
+    found = client_of(server).put_subscriptions("streaming-1-x", [wanted, "v2.users.v?presence&x"])
+    assert found.permitted == (wanted,)
+    assert set(found.rejected) == {"v2.users.u.x", "v2.users.v?presence&x"}
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_subscription_that_cannot_be_read_is_not_lost(server: Server) -> None:
     """Its topic may be set: the comparison fails, and changes nothing."""

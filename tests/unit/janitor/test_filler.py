@@ -124,3 +124,14 @@ def test_a_refusal_of_us_has_no_end(repaired: bool) -> None:
     gap = fill(ledger, Genesys() if repaired else Locked(), NOON + 10 * DAY_MS)
     assert gap.state == ("filling" if repaired else "open")
     assert gap.readings == (1 if repaired else 0)
+
+
+@pytest.mark.parametrize(("kind", "state"), [("gap", "unfillable"), ("snapshot", "filled")])
+def test_the_states_of_users_are_not_asked_for(kind: str, state: str) -> None:
+    """No conversation belongs to them. What was missed of them does not come back; a snapshot of
+    conversations has nothing to read."""
+    ledger = Ledger(topics=("v2.users.u1?presence&routingStatus",), kind=kind)
+    gap = fill(ledger, Odd("u1", error=unwell()), NOON + 120_000)
+    assert gap.state == state
+    assert bool(gap.errors) == (state == "unfillable")
+    assert gap.calls == 0

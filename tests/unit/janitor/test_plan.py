@@ -81,8 +81,14 @@ def test_every_topic_is_asked_for_in_as_few_queries_as_are_allowed() -> None:
 
 
 def test_users_and_queues_are_told_apart_and_the_rest_is_left_out() -> None:
-    """`userId` and `queueId`; topics of neither kind find nothing."""
-    topics = [USER, "v2.users.u1.conversations", "v2.routing.queues.q1.conversations", "v2.x.y"]
+    """`userId` and `queueId`; other topics find nothing, not even the states of a user."""
+    topics = [
+        USER,
+        "v2.users.u1.conversations",
+        "v2.users.u1?presence&routingStatus",
+        "v2.routing.queues.q1.conversations",
+        "v2.x.y",
+    ]
     assert predicates(topics) == [("userId", "u1"), ("queueId", "q1")]
 
 
