@@ -169,9 +169,9 @@ def login_error(
         return _refused(
             f"{host} refuses OAuth client {client} ({found.code or found.status}{found.words})",
             found,
-            "correct its id, its secret or GENESYS_REGION, enable the client, give it the grant "
-            "type Client Credentials, or add this host's address to the IP allow-list of the org "
-            "or the client",
+            "correct GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET (or GENESYS_CLIENTS) or "
+            "GENESYS_REGION, enable the client, give it the grant type Client Credentials, or add "
+            "this host's address to the IP allow-list of the org or the client",
         )
     return _error(found, answer, name, host, client)
 
