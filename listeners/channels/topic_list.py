@@ -79,7 +79,7 @@ class TopicList:
         """Whether exactly the wanted topics are set, except the rejected ones."""
         refused = _plain(self.rejected)
         # A combined topic may be listed as a whole, although one of its topics is refused.
-        unseen = refused.difference(topic.lower() for topic in self.wanted)
+        unseen = refused.difference(topic.lower() for topic in found)
         if _plain(found) - unseen != _plain(self.wanted) - refused:
             return False
         self._confirmed, self.confirmed_epoch = self.wanted, self.epoch
