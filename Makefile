@@ -35,7 +35,7 @@ demo: $(VENV)/.ready-demo ## run the whole mirror against a simulated Genesys Cl
 check: lint ## lint, types and unit tests, in about a minute (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit -n auto -m "not slow" --no-header -q $(ARGS)
 
-# Integration tests wait more than they work, so two run at a time; the rest has the machine for itself.
+# Integration tests wait more than they work, so three run at a time; the rest has the machine for itself.
 # What fails runs once more with nothing beside it: on a shared machine a deadline may pass for want of CPU.
 # Only if tests failed (1): what a run that broke off would have found is not known.
 AGAIN = [ $$? -eq 1 ] && echo "=== failed tests once more, alone" && $(BIN)/python -m pytest tests/integration --last-failed --last-failed-no-failures none
@@ -43,7 +43,7 @@ test: $(VENV)/.ready-dev ## set up what tests need and run all but chaos (ARGS="
 	@$(BIN)/python $(KAFKA) --or-skip
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest tests/unit -n auto
-	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile -m "not alone" || { $(AGAIN) -m "not alone"; }
+	@$(BIN)/python -m pytest tests/integration -n 3 --dist loadfile -m "not alone" || { $(AGAIN) -m "not alone"; }
 	@$(BIN)/python -m pytest tests/integration -m alone || { $(AGAIN) -m alone; }
 else
 	@$(BIN)/python -m pytest $(ARGS)
