@@ -24,6 +24,7 @@ CHECKS: Final = {
     "kafka.partitions": "the topics have the wanted number of partitions, and keep it",
     "kafka.replication": "the topics survive the loss of a broker",
     "kafka.min_insync": "an acknowledged record is on two brokers",
+    "kafka.record_size": "the topics take records of every usual size",
     "kafka.retention": "the topics keep records long enough, and all of them",
     "kafka.rights": "the Kafka user may read and write the topics",
     "kafka.group": "the Kafka user may join the tracker's group",

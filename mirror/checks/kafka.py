@@ -19,7 +19,7 @@ from mirror.checks.finding import Finding, bad, doubtful, good
 from mirror.checks.kafka_rights import TIMEOUT_SECONDS, check_rights, reason
 from mirror.kafka.admin import DEAD_LETTER_PARTITIONS, SETTINGS_HINT, Cluster, check
 from mirror.kafka.client import ClientLog, open_client
-from mirror.kafka.config import admin_config
+from mirror.kafka.config import BATCH_BYTES, admin_config
 from mirror.settings import Settings
 
 LEAST_RETENTION_MS: Final = 24 * 3_600_000
@@ -162,6 +162,15 @@ def durability(
             subject,
             f"min.insync.replicas is {insync} of {replication}: one broker away stops all writing",
             f"kafka-configs --alter --add-config min.insync.replicas={max(1, replication - 1)}",
+        )
+    limit = int(values.get("max.message.bytes") or BATCH_BYTES)
+    if limit < BATCH_BYTES:
+        yield doubtful(
+            "kafka.record_size",
+            subject,
+            f"max.message.bytes is {show_size(limit)}: larger records are refused, and neighbours "
+            "of a refused one may arrive out of order",
+            "kafka-configs --alter --add-config max.message.bytes=1048588",
         )
     policy = values.get("cleanup.policy") or ""
     if compacted:

@@ -87,6 +87,8 @@ def _offered(**fields: list[str]) -> list[AvailableTopic]:
         (_durability(3, min_insync_replicas="3"), "kafka.min_insync", "bad"),
         (_durability(1, min_insync_replicas="1"), "kafka.retention", "good"),
         (_durability(1, min_insync_replicas="2"), "kafka.min_insync", "bad"),
+        (_durability(1, max_message_bytes="20000"), "kafka.record_size", "doubtful"),
+        (_durability(1, max_message_bytes="65536"), "kafka.retention", "good"),
         (_durability(1, retention_ms="3600000"), "kafka.retention", "bad"),
         (_durability(1, retention_ms="-1"), "kafka.retention", "good"),
         (_durability(1, retention_bytes="-1"), "kafka.retention", "good"),

@@ -98,7 +98,7 @@ def test_each_test_runs_in_one_stage() -> None:
     unit, *parts = make("-n", "test").stdout.splitlines()[-3:]
     assert unit.endswith(" -m pytest tests/unit -n auto")
     first, again = zip(*(part.split(" || ") for part in parts), strict=True)
-    assert first[0].endswith(' -m pytest tests/integration -n 2 --dist loadfile -m "not alone"')
+    assert first[0].endswith(' -m pytest tests/integration -n 3 --dist loadfile -m "not alone"')
     assert first[1].endswith(" -m pytest tests/integration -m alone")
     assert all(" tests/integration --last-failed " in run for run in again)
     assert again[0].endswith(' -m "not alone"; }')
