@@ -132,7 +132,8 @@ def configuration(
         )
         return
     values = {name: entry.value for name, entry in entries.items()}
-    if 0 < (insync := cluster.insync.get(topic, 0)) < int(values.get("min.insync.replicas") or 1):
+    insync, replication = cluster.insync.get(topic, 0), cluster.topics[topic][1]
+    if 0 < insync < int(values.get("min.insync.replicas") or 1) <= replication:
         yield bad(
             "kafka.min_insync",
             f"topic {topic}",
@@ -140,7 +141,7 @@ def configuration(
             " it takes no records now",
             "see the brokers that hold the others",
         )
-    yield from durability(topic, cluster.topics[topic][1], values, compacted=compacted)
+    yield from durability(topic, replication, values, compacted=compacted)
 
 
 def durability(

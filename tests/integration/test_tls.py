@@ -265,7 +265,7 @@ def test_redis_with_the_right_ca(secured: Secured, tmp_path: Path) -> None:
         ("host name", "Hostname mismatch"),
         ("expired", "certificate has expired"),
         ("no client certificate", "client certificate"),
-        ("plain port", "speaks TLS there"),
+        ("plain port", "start Redis with TLS"),
     ],
 )
 def test_redis_that_cannot_be_trusted(
