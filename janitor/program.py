@@ -118,7 +118,7 @@ class Janitor(Program):
         """`degraded` while zombies or gaps cannot be worked on, or nothing can be produced."""
         problems = [reason for rounds in self._rounds for reason in rounds.reasons()]
         if self._rounds and self._filler.problem:
-            problems.append(f"gaps: {self._filler.problem}")
+            problems.append(self._filler.problem)
         known = " ".join(problems)
         problems += {box.problem for box in self._producers if box.problem not in known}
         return Health.of(problems)

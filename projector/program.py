@@ -20,10 +20,12 @@ from typing import Any, Final
 
 from mirror.base.errors import RedisUnavailable, SettingsError
 from mirror.base.health import Health
+from mirror.base.units import counted
 from mirror.checks.finding import Finding
 from mirror.checks.projector import check_projector
 from mirror.fleet.workers import Reporter
 from mirror.kafka.projected import group_id, transactional_prefix
+from mirror.kafka.record import WRITERS
 from mirror.redis.connect import connect
 from mirror.redis.keys import Keys
 from mirror.runtime import metrics
@@ -99,11 +101,13 @@ class Projector(Program):
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
         if loop.unreadable:
-            reasons.append(f"{loop.unreadable} records were left out: they are no events")
+            reasons.append(f"{counted(loop.unreadable, 'record')} could not be read: {WRITERS}")
         if loop.refused:
-            reasons.append(f"{loop.refused} records were left out: Kafka refuses them for good")
+            left_out = counted(loop.refused, "record was", "records were")
+            reasons.append(f"{left_out} left out: Kafka refuses them for good")
         if loop.shortened:
-            reasons.append(f"{loop.shortened} views were too large for Kafka and were shortened")
+            views = counted(loop.shortened, "view was", "views were")
+            reasons.append(f"{views} shortened: they were too large for Kafka")
         return Health.of(reasons, filter(None, [self._topics.reason, share.refusal]))
 
     def _report(self, stopping: threading.Event) -> None:

@@ -59,7 +59,7 @@ def rejected(
                     found[topic] = "Genesys refuses the topic"
                     if permissions and is_of_conversations(topic):
                         found[topic] += (
-                            f": it needs {permissions}, in the division of its queue or user, "
-                            "which may be deleted"
+                            f": give the role {permissions} in the division of the queue or user, "
+                            "unless that is deleted"
                         )
     return found

@@ -13,6 +13,7 @@ import msgspec
 
 from mirror.base.units import counted
 from mirror.kafka.broker_states import NONE, UP, states
+from mirror.kafka.record import WRITERS
 
 # A problem that lasts this long is reported; the fold counts as old much sooner.
 PATIENCE_SECONDS: Final = 60.0
@@ -203,8 +204,7 @@ class TrackerHealth:
             )
         if now - self._unreadable_at < PATIENCE_SECONDS:
             found.append(
-                f"the tracker: {counted(self._unreadable, 'record')} could not be read: another "
-                "program writes to the topic, or a newer version of the mirror"
+                f"the tracker: {counted(self._unreadable, 'record')} could not be read: {WRITERS}"
             )
         return tuple(found)
 

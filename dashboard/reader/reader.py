@@ -59,6 +59,7 @@ MISSING_SECONDS: Final = 5.0  # between two looks for partitions that do not ans
 # librdkafka tells the refusal of a partition only once. After this time it is asked again.
 ASK_AGAIN_SECONDS: Final = 60.0
 NO_LEADER: Final = "has no leader"
+READING: Final = "the past is still being read: the page does not show all yet"
 _ANSWER_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 
@@ -132,9 +133,7 @@ class Reader:
 
     def reasons(self) -> list[str]:
         """Why the page shows less than there is. Any thread may ask."""
-        opening = (
-            "the past is still read: the page shows a part" if self.opening is not None else ""
-        )
+        opening = "" if self.opening is None else READING
         return [*filter(None, (self.problem, opening)), *self.reasons_of_missing()]
 
     def reasons_of_missing(self) -> list[str]:

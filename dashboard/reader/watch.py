@@ -89,7 +89,7 @@ class Watch:
     def reasons(self) -> tuple[str, ...]:
         """Why the page shows less than there is, or old data. Any thread may ask."""
         reasons = [
-            f"{name} is away: {reach.reason}" if reach.reason else f"{name} was not asked yet"
+            f"{name} is away: {reach.reason}" if reach.reason else f"{name} has not been asked yet"
             for name, reach in (("Kafka", self.kafka), ("Redis", self.redis))
             if reach.state != "ok"
         ]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from listeners.channels.channel import Channel
 from listeners.publish.dead_letters import DeadLetterWatch
 from listeners.publish.publisher import Publisher
+from mirror.base.units import counted
 
 
 class Complaints:
@@ -104,5 +105,5 @@ def _longest(found: list[tuple[float, Channel]]) -> tuple[float, str, str]:
     """Of channels and their seconds: the most seconds, the seats in words, that channel's error."""
     seconds, channel = max(found, key=lambda item: (item[0], item[1].grant.seat))
     shard, replica = channel.grant.seat
-    more = f" and {len(found) - 1} more channels" if len(found) > 1 else ""
+    more = f" and {counted(len(found) - 1, 'more channel')}" if len(found) > 1 else ""
     return seconds, f"shard {shard} replica {replica}{more}", channel.error

@@ -22,8 +22,12 @@ EVERY_ILL_SECONDS: Final = 10.0
 OLD_SECONDS: Final = 300.0
 
 
-RESTART: Final = "see whether Redis, Kafka and the disk answer (mirror doctor), then restart this"
-FIRST: Final = bad("checkup", "checks", "no round has ended yet: nothing is known", RESTART)
+RESTART: Final = (
+    "see whether Redis, Kafka and the disk answer (mirror doctor), then restart the process"
+)
+FIRST: Final = bad(
+    "checkup", "checks", "the first round has not ended yet", f"if that lasts, {RESTART}"
+)
 REPORT: Final = "report checkup_failed of the log: it is an error of the mirror"
 
 

@@ -86,9 +86,9 @@ def shape(cluster: Cluster, topic: str, wanted: int, factor: int) -> Iterator[Fi
         yield bad(
             "kafka.topic",
             subject,
-            f"{counted(len(dead), 'partition')} ({numbers}) without a leader: nobody can write or "
-            "read there",
-            "see the brokers that hold them",
+            f"{counted(len(dead), 'partition')} ({numbers}) without a leader: nothing can be "
+            "written or read there",
+            "start the brokers that hold them",
         )
     least = min(factor, cluster.brokers)
     if replication < least:
@@ -139,7 +139,7 @@ def configuration(
             f"topic {topic}",
             f"a partition has {counted(insync, 'replica')} in sync, fewer than min.insync.replicas:"
             " it takes no records now",
-            "see the brokers that hold the others",
+            "start the brokers that hold the other replicas",
         )
     yield from durability(topic, replication, values, compacted=compacted)
 

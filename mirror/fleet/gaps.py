@@ -212,7 +212,7 @@ def reasons(gaps: Sequence[Gap]) -> list[str]:
             reason = (gap.state == "unfillable", "; ".join(gap.errors))
             problem.setdefault(reason, []).append(gap.id)
     return [
-        f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, as'} {ids[0]}"
+        f"{'gap' if len(ids) == 1 else f'{len(ids)} gaps, such as'} {ids[0]}"
         f"{', cannot be filled' if given_up else ', could not be read to the end yet'}: {reason}"
         for (given_up, reason), ids in problem.items()
     ]
@@ -227,13 +227,12 @@ def late(gaps: Sequence[Gap], before_ms: int) -> list[str]:
     ]
     if not found:
         return []
-    first, more = found[0], len(found) - 1
-    which = f"{more + 1} gaps, as {first.id}, are" if more else f"gap {first.id} is"
-    reason = (
-        f"{which} not filled, long after the end: {first.read} of {first.found} conversations of "
-        f"{'the first' if more else 'it'} are read; see the logs of the janitors"
-    )
-    return [reason]
+    first, number = found[0], len(found)
+    which = f"{number} gaps, such as {first.id}, are" if number > 1 else f"gap {first.id} is"
+    read = f"{first.read} of {first.found} conversations of {first.id} are read"
+    return [
+        f"{which} not filled, over an hour after the end ({read}); see the logs of the janitors"
+    ]
 
 
 def view(gap: Gap) -> GapView:

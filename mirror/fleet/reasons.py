@@ -138,13 +138,13 @@ def projectors(workers: Sequence[Worker], now_ms: int, advice: str) -> list[str]
 
 
 def _silence(known: Sequence[Worker], kind: str, now_ms: int) -> str:
-    """Since when none of the `known` workers was heard."""
+    """Since when none of the `known` workers has reported."""
     if not known:
-        return f"not known: no {kind} was heard yet"
+        return f"not known: no {kind} has reported yet"
     times = [status.at_ms for status in known if not is_ahead(status.at_ms, now_ms)]
     if not times:
-        return f"of an unknown age: no {kind} was heard since Redis' clock went back"
-    return f"as of {show_ms(max(times))}: no {kind} was heard since"
+        return f"of an unknown age: no {kind} has reported since Redis' clock went back"
+    return f"as of {show_ms(max(times))}: no {kind} has reported since"
 
 
 def janitors(

@@ -40,6 +40,11 @@ RECORD_OVERHEAD_BYTES: Final = 4_096
 LEAST_DEAD_LETTER: Final = 1_024
 TRUNCATED: Final = f"{ERRORS}truncated-bytes"
 MASKED: Final = f"{ERRORS}masked"
+# The cause of an `UndecodableRecord`, and the next step.
+WRITERS: Final = (
+    "another program writes to the topic (stop it), or a newer version of the mirror (upgrade this "
+    "process)"
+)
 
 _SPEC: Final[Header] = ("ce_specversion", b"1.0")
 

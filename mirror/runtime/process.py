@@ -212,7 +212,8 @@ class Process:
     def _starting(self) -> tuple[str, ...]:
         if self._started:
             return ()
-        return (f"the start waits: {self._waits_for}" if self._waits_for else "it still starts",)
+        waits_for = self._waits_for
+        return (f"the start waits: {waits_for}" if waits_for else "it is still starting",)
 
     def _start(self) -> None:
         try:

@@ -203,7 +203,7 @@ def test_records_that_are_no_events_are_told(
     start_process(stage.process(tmp_path, "one", MIRROR_METRICS_PORT=str(port)))
     stage.await_projected()
     assert health(port)["health"] == "degraded"
-    assert "1 records were left out: they are no events" in str(health(port)["reasons"])
+    assert "1 record could not be read" in str(health(port)["reasons"])
 
 
 def test_the_console_shows_each_event_once(

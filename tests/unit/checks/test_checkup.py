@@ -72,7 +72,7 @@ def test_a_check_that_hangs_makes_the_findings_old() -> None:
     assert list(checkup.findings) == []
     checkup.start()
     assert hangs.wait(10.0)
-    assert checkup.reasons() == ("checkup: checks: no round has ended yet: nothing is known",)
+    assert checkup.reasons() == ("checkup: checks: the first round has not ended yet",)
     now[0] += OLD_SECONDS + 1
     assert [finding.ok for finding in checkup.findings] == [False, False]
     assert "no round of checks has ended for 301 s" in checkup.reasons()[1]

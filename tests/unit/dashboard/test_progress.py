@@ -93,8 +93,9 @@ def test_a_dashboard_that_has_not_looked_yet_is_not_well(settings: Settings) -> 
     slow: Any = Slow(Waiting())
     reader = Reader(settings, slow, Hub())
     watch = Watch(settings, slow, Hub(), reader)
-    unread = "the past is still read: the page shows a part"
-    assert watch.reasons() == ("Kafka was not asked yet", "Redis was not asked yet", unread)
+    unread = "the past is still being read: the page does not show all yet"
+    unasked = ("Kafka has not been asked yet", "Redis has not been asked yet")
+    assert watch.reasons() == (*unasked, unread)
 
 
 def test_a_dashboard_that_shows_an_old_state_says_so(settings: Settings) -> None:

@@ -210,7 +210,7 @@ def test_a_gap_that_cannot_be_read_is_a_reason() -> None:
     lost = msgspec.structs.replace(gap, id="g3", state="unfillable")
     found = reasons([gap, msgspec.structs.replace(gap, id="g2"), lost])
     assert found == [
-        "2 gaps, as g1, could not be read to the end yet: 403",
+        "2 gaps, such as g1, could not be read to the end yet: 403",
         "gap g3, cannot be filled: 403",
     ]
     done = msgspec.structs.replace(gap, state="filled", errors=())
@@ -370,8 +370,8 @@ def tracker(age_ms: int = 1_000, partitions: int = 3, **more: Any) -> Worker:
     ("worker", "reason"),
     [
         (tracker(), None),
-        (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker was heard since"),
-        (None, "not known: no tracker was heard yet: start `mirror up` or `mirror coordinator`"),
+        (tracker(25_000), "as of 1970-01-01T00:16:15.000Z: no tracker has reported since"),
+        (None, "not known: no tracker has reported yet: start `mirror up` or `mirror coordinator`"),
         (tracker(partitions=0), "no tracker has a partition"),
         (tracker(partitions=2), "1 of 3 partitions have no tracker: their conversations are not"),
         (tracker(partitions=4), None),
@@ -423,8 +423,8 @@ def test_a_projector_that_does_not_project_is_a_reason() -> None:
     facts.workers = [TRACKER, Worker(kind="projector", name="p", at_ms=NOW - 25_000)]
     (reason,) = assemble(facts, 2, LEASE).reasons
     assert reason.startswith(
-        "the state of the projector's topics is as of 1970-01-01T00:16:15.000Z: no projector was "
-        "heard since: start `mirror up` or `mirror projector`"
+        "the state of the projector's topics is as of 1970-01-01T00:16:15.000Z: no projector "
+        "has reported since: start `mirror up` or `mirror projector`"
     )
     facts.has_projectors = False
     assert assemble(facts, 2, LEASE).reasons == []
@@ -458,11 +458,11 @@ def test_a_gap_that_is_not_filled_for_long_is_a_reason() -> None:
     old = Gap(id="g", shard="0", topics=("t",), from_ms=0, to_ms=999, found=7, read=3)
     (reason,) = late([old], 1_000)
     assert reason == (
-        "gap g is not filled, long after the end: 3 of 7 conversations of it are read; see the "
-        "logs of the janitors"
+        "gap g is not filled, over an hour after the end (3 of 7 conversations of g are read); "
+        "see the logs of the janitors"
     )
     (reason,) = late([old, msgspec.structs.replace(old, id="h")], 1_000)
-    assert reason.startswith("2 gaps, as g, are not filled")
+    assert reason.startswith("2 gaps, such as g, are not filled")
     for more in (
         {"to_ms": 1_001},
         {"errors": ("HTTP 403",)},

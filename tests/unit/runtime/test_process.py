@@ -60,7 +60,7 @@ def test_health_is_the_program_s(process: Process, work: Work) -> None:
 def test_a_start_that_waits_is_not_ok(process: Process, work: Work) -> None:
     """Health says what it waits for, once, although the program finds nothing wrong."""
     process._started = False
-    assert process.health() == Health("degraded", ("it still starts",))
+    assert process.health() == Health("degraded", ("it is still starting",))
     process._waits_for = "Kafka has no topic"
     assert process.health() == Health("degraded", ("the start waits: Kafka has no topic",))
     work.known = Health.of((), ("Kafka has no topic",))
