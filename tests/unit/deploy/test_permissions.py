@@ -48,3 +48,12 @@ def test_the_page_has_every_path_that_is_called() -> None:
     assert called
     for path in called:
         assert path.rstrip("/") in PAGE, path
+
+
+def test_the_page_has_every_method_by_which_topics_are_set() -> None:
+    """Also the calls that are made only to find an invalid topic."""
+    source = (ROOT / "mirror/genesys/client.py").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| (.*…/subscriptions`) \|", PAGE, re.MULTILINE)
+    called = set(re.findall(r'_subscribe\("([A-Z]+)"', source))
+    assert called
+    assert called <= set(re.findall(r"`([A-Z]+)", row.partition("channels…")[2]))
