@@ -45,7 +45,8 @@ _UPKEEP: Final = """
 While it receives, a live channel makes one request to Genesys at a time. Its topics are compared
 about every 60 seconds, before they are set again, and at once if the leader doubts the channel,
 because it receives nothing while another replica of its shard receives frames. If Genesys has not
-said for five minutes which topics are set, the listener's health says so.
+said for five minutes which topics are set, or if new topics cannot be set for half a minute, the
+listener's health says so.
 """
 _SILENCE: Final = """
 ## Silence
