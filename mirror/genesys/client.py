@@ -117,7 +117,9 @@ class GenesysClient:
         """Replace the channel's topics by `topics` (I4); renews its 24 hours.
 
         Topics that Genesys refuses do not affect the others (`ignoreErrors`), and neither do topics
-        for which it refuses the whole list. Topics missing in the answer count as refused.
+        for which it refuses the whole list. If it refuses every topic, the topics are not the
+        reason: then the channel keeps what it has, and the error is raised. Topics missing in the
+        answer count as refused.
         """
         wanted = list(topics)
         try:
@@ -125,8 +127,19 @@ class GenesysClient:
         except GenesysError as error:
             if not _is_about_topics(error):
                 raise
-        invalid = self._invalid(channel_id, wanted)
-        found = self._subscribe("PUT", channel_id, [t for t in wanted if t not in invalid])
+            refusal = error
+        had = {name for topic in self.get_subscriptions(channel_id) for name in plain(topic)}
+        kept = [topic for topic in wanted if not had.isdisjoint(plain(topic))]
+        added = [topic for topic in wanted if had.isdisjoint(plain(topic))]
+        found, invalid = None, dict[str, str]()
+        # A full channel has room for new topics only when those that are no longer wanted are gone.
+        for part in filter(None, (kept, added)):
+            invalid |= self._invalid(channel_id, part)
+            known = part if part is kept else wanted
+            if valid := [topic for topic in known if topic not in invalid]:
+                found = self._subscribe("PUT", channel_id, valid)
+        if found is None:
+            raise refusal
         return Subscriptions(found.permitted, {**found.rejected, **invalid})
 
     def _invalid(self, channel_id: str, wanted: list[str]) -> dict[str, str]:

@@ -84,6 +84,41 @@ def test_an_invalid_topic_does_not_harm_the_others(sim: Simulated, redis_url: st
     redis.close()
 
 
+def test_an_invalid_topic_is_found_on_a_full_channel(sim: Simulated, redis_url: str) -> None:
+    """Topics that are no longer wanted make room first; those that stay are never taken away."""
+    settings = load({"GENESYS_API_URL": sim.url, "REDIS_URL": redis_url})
+    redis = connect(settings)
+    budget = RateBudget(redis, Keys("test-full"), "sandbox")
+    genesys = GenesysClient(settings, OAuthClient("sandbox", "sandbox"), budget)
+    users = read_listing(genesys.users, "users").entities[:1019]
+    topics, bad = [f"v2.users.{u.id}.conversations" for u in users], "v2.users.gone.nonsense"
+    channel = genesys.create_channel().handle.id
+    sim.post("/_sim/control", {"quirks": {"invalid_topic_fails": True}})
+    genesys.put_subscriptions(channel, topics[:1000])
+    found = genesys.put_subscriptions(channel, [*topics[20:], bad])
+    assert (found.permitted, list(found.rejected)) == (tuple(topics[20:]), [bad])
+    assert genesys.get_subscriptions(channel) == frozenset(topics[20:])
+    redis.close()
+
+
+def test_if_every_topic_is_refused_the_channel_keeps_its_topics(
+    sim: Simulated, redis_url: str
+) -> None:
+    """A 400 may have another cause than the topics. An empty list would make the channel deaf."""
+    settings = load({"GENESYS_API_URL": sim.url, "REDIS_URL": redis_url})
+    redis = connect(settings)
+    budget = RateBudget(redis, Keys("test-every"), "sandbox")
+    genesys = GenesysClient(settings, OAuthClient("sandbox", "sandbox"), budget)
+    topics = sim.topics()[:4]
+    channel = genesys.create_channel().handle.id
+    sim.post("/_sim/control", {"quirks": {"invalid_topic_fails": True}})
+    genesys.put_subscriptions(channel, topics)
+    with pytest.raises(GenesysError, match=r"notification\.invalid\.topic"):
+        genesys.put_subscriptions(channel, [f"{topic}.nonsense" for topic in topics])
+    assert genesys.get_subscriptions(channel) == frozenset(topics)
+    redis.close()
+
+
 def test_too_many_topics_are_no_invalid_topics(sim: Simulated, genesys: GenesysClient) -> None:
     """The refusal of the 1,001st is told as it is, and not searched for a cause."""
     channel = genesys.create_channel().handle.id
