@@ -34,8 +34,9 @@ for index = 3, #KEYS do
   else
     redis.call("SET", KEYS[index], document)
     if due ~= was_due then
-      -- By Genesys' clock, but never later than if it had begun just now by ours.
-      local score = math.min(tonumber(due), now + tonumber(ARGV[argument + 4]))
+      -- By Genesys' clock, but never later than if it had begun just now by ours, and never
+      -- before now: an old conversation that is new to us has not waited for a janitor yet.
+      local score = math.max(now, math.min(tonumber(due), now + tonumber(ARGV[argument + 4])))
       local stored = redis.call("ZSCORE", KEYS[2], id)
       -- A score that is not of our making is a janitor's: leased, or verified and put back.
       if not stored or stored == was_due or score > tonumber(stored) then

@@ -166,7 +166,7 @@ def janitors(
     heard = working(known, "janitor", now_ms, silent_ms)
     if heard:
         said = dict.fromkeys(f"janitor: {reason}" for status in heard for reason in status.reasons)
-        if said or overdue_ms <= LATE_MS:
+        if said or overdue_ms <= max(LATE_MS, silent_ms):  # sweeps may be rare
             return list(said)
         late = (
             f"{counted(overdue, 'conversation')} overdue, the first for {overdue_ms / 60_000:.0f}"

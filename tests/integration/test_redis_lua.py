@@ -13,6 +13,7 @@ import redis
 
 from coordinator.election import Deposed, Leadership, Write
 from coordinator.store import FleetStore
+from coordinator.tracker.batch import ConversationChange
 from coordinator.tracker.store import ConversationStore
 from janitor.claims import BEHIND_SECONDS, NEVER, Leases
 from janitor.gaps.marks import Marks
@@ -20,6 +21,7 @@ from listeners.fleet_link import RESERVED_LEASES, FleetLink
 from mirror.base.errors import RedisUnavailable
 from mirror.fleet.gaps import Gap, file_gap, list_gaps
 from mirror.fleet.pinned import pin
+from mirror.fleet.tracked import count_conversations, oldest_due_seconds
 from mirror.fleet.words import Assignment, Beat, Grant, Released, Shard
 from mirror.genesys.handles import Handle
 from mirror.kafka.partition import partition
@@ -511,3 +513,18 @@ def test_a_tracker_behind_everywhere_holds_up_all(client: redis.Redis) -> None:
         claim = Leases(client, KEYS, "events", count).claim_conversations(50, 60.0)
         assert (claim.ids, claim.obstacle) == ((), "behind")
     assert client.zcount(KEYS.active, 0, 0) == 50
+
+
+def test_an_old_conversation_that_is_new_to_us_has_not_waited_yet(client: redis.Redis) -> None:
+    """A back-fill found it, or its thread of weeks goes on. It is due at once, and janitors are not
+    behind with it by weeks. One that is due later keeps its time."""
+    now_ms = redis_now_ms(client)
+    young = now_ms + 50_000
+    found = [
+        ConversationChange("old", b"[]", None, now_ms - 20 * 86_400_000, 100_000),
+        ConversationChange("young", b"[]", None, young, 100_000),
+    ]
+    assert ConversationStore(client, KEYS, "events").apply(0, "", 1, found, behind=False)
+    assert client.zscore(KEYS.active, "young") == young
+    assert count_conversations(client, KEYS) == (2, 1)
+    assert oldest_due_seconds(client, KEYS) < 60.0

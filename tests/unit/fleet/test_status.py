@@ -13,12 +13,13 @@ from mirror.fleet.status import (
     ConversationCounts,
     Facts,
     GapCounts,
+    Limits,
     assemble,
     assemble_channels,
 )
 from mirror.fleet.waiting import Wait
 from mirror.fleet.words import Beat, ChannelReport, ChannelState, Shard
-from mirror.fleet.workers import Worker
+from mirror.fleet.workers import Worker, janitor_silent_ms
 from mirror.redis.keys import CAUSE, REASON
 
 NOW = 1_000_000
@@ -450,6 +451,8 @@ def test_janitors_that_do_not_keep_up_are_a_reason() -> None:
     facts.overdue_ms = 1_800_000
     (reason,) = assemble(facts, 2, LEASE).reasons
     assert reason.startswith("3,000 conversations overdue, the first for 30 min: the janitors do")
+    hourly = Limits(janitor_ms=janitor_silent_ms(3600.0))
+    assert assemble(facts, 2, LEASE, hourly).reasons == []
 
 
 def test_a_gap_that_is_not_filled_for_long_is_a_reason() -> None:
