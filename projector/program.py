@@ -15,7 +15,8 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from mirror.base.errors import RedisUnavailable, SettingsError
@@ -37,6 +38,9 @@ from projector.topics import Topics
 # After a start, restoring and catching up may take this long before health reports it.
 LATE_SECONDS: Final = 60.0
 REPORT_SECONDS: Final = 1.0
+# How long health tells of records that could not be read, after the last one. A single record of
+# another program must not hide for ever what goes wrong later.
+STRAY_SECONDS: Final = 3600.0
 
 
 def main(settings: Settings) -> int:
@@ -53,8 +57,11 @@ class Projector(Program):
     name = "projector"
     transactional = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` is monotonic."""
         self._settings = settings
+        self._clock = clock
+        self._strays = (0, clock() - STRAY_SECONDS)  # how many records were no events, since when
         self._topics = Topics(settings)
         self._loop: Loop | None = None
         self._id = f"{settings.host}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -100,7 +107,9 @@ class Projector(Program):
             reasons.append(f"the oldest record has waited for {share.lag:.0f} s")
         if share.missed:
             reasons.append(f"Kafka deleted {share.missed} records before they were projected")
-        if loop.unreadable:
+        if loop.unreadable != self._strays[0]:
+            self._strays = (loop.unreadable, self._clock())
+        if self._clock() - self._strays[1] < STRAY_SECONDS:
             reasons.append(f"{counted(loop.unreadable, 'record')} could not be read: {WRITERS}")
         if loop.refused:
             left_out = counted(loop.refused, "record was", "records were")

@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from mirror.base.log import capture_logs
+from mirror.base.units import counted
 from mirror.conversation.event import Event
 from mirror.conversation.schema import view_schema
 from mirror.kafka.faults import KINDS
@@ -21,7 +22,7 @@ from mirror.kafka.limits import DEFAULT_RECORD_LIMIT_BYTES
 from mirror.settings import Settings, load
 from projector.loop import Loop
 from projector.memory import BOUNDS, Conversation
-from projector.program import Projector
+from projector.program import STRAY_SECONDS, Projector
 from projector.projection import Partition
 from projector.writer import Aborted, Out, Writer
 from tests.unit.projector.test_projection import case
@@ -258,6 +259,25 @@ def test_an_event_that_is_too_large_for_the_once_topic_is_left_out() -> None:
     program._loop = loop
     assert program.health().health != "ok"
     assert any("refuses them for good" in reason for reason in program.health().reasons)
+
+
+def test_records_that_cannot_be_read_are_told_for_an_hour() -> None:
+    """One record of another program must not degrade the projector until its next start. The
+    metrics keep the count, and the next such record is told again."""
+    now = [1000.0]
+    loop, _ = projected(Broker(), case(FLOW))
+    program = Projector(SETTINGS, clock=lambda: now[0])
+    program._loop = loop
+    loop.share.joined = True
+    assert program.health().health == "ok"
+    for count in (1, 2):
+        loop.unreadable = count
+        (reason,) = program.health().reasons
+        assert reason.startswith(f"{counted(count, 'record')} could not be read")
+        now[0] += STRAY_SECONDS - 1
+        assert program.health().reasons == (reason,)
+        now[0] += 1
+        assert program.health().health == "ok"
 
 
 def test_a_conversation_whose_key_is_too_large_is_left_out() -> None:
