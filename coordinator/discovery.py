@@ -130,9 +130,10 @@ class Discovery:
         checks = not self._checked and self._check_due <= self._clock()
         if checks:
             self._check_templates()
-        if self._began is None:
-            self._began = self._clock()
-        now, lists = self._clock(), self._lists
+        with self._lock:  # else a `recall` between them would leave the new lists unread
+            now, lists = self._clock(), self._lists
+            if self._began is None:
+                self._began = now
         due: dict[str, list[_List]] = {}
         for listing in lists:
             if min(listing.due, self._next_round) <= now:

@@ -282,6 +282,29 @@ def test_a_just_elected_leader_does_not_believe_one_short_answer(listed: str) ->
     assert world.discovery.reasons == ()
 
 
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_recall_at_any_moment_of_a_round_is_followed_by_another_round(call: int) -> None:
+    """Else a leader that was just elected would have no topics until the next interval."""
+    world = World(Client("p", queues="a", users="x"))
+    world.look()
+    world.discovery.recall([])
+    asked = 0
+
+    def clock() -> float:
+        nonlocal asked
+        asked += 1
+        if asked == call:
+            elected = threading.Thread(target=world.discovery.recall, args=([],))
+            elected.start()
+            elected.join(0.2)  # or it waits for the lock
+        return world.now
+
+    world.discovery._clock = clock
+    world.look()
+    world.look()
+    assert world.look() == {"a", "x"}
+
+
 def test_what_was_mirrored_and_is_no_more_is_told_for_an_hour() -> None:
     """In the log, as a reason and a figure; over when it is back, or after an hour."""
     client = Client("p", queues="abc", users="xy")
