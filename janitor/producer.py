@@ -162,7 +162,8 @@ class AckedProducer:
         try:
             return open_client(
                 Producer,
-                producer_config(self._settings, "janitor"),
+                # `send` waits for each conversation: more records of a batch never come.
+                {**producer_config(self._settings, "janitor"), "linger.ms": 0},
                 ClientLog("janitor.kafka"),
             )
         except SettingsError as error:
