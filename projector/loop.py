@@ -171,7 +171,10 @@ class Loop:
         """Place refused partitions again, so that Kafka refuses them again or tells their end."""
         if self._refused and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
-            self.share.renew(consumer, self._refused)
+            own = self.share.assigned
+            self._refused = {n: why for n, why in self._refused.items() if n in own}
+            if self._refused:
+                self.share.renew(consumer, self._refused)
 
     def _sorted(self, consumer: Any, messages: Iterable[Any]) -> dict[int, list[Message]]:
         """Ready partition → its records among `messages`. Notes ends and errors of partitions."""

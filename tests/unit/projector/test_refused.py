@@ -280,6 +280,23 @@ def test_records_that_cannot_be_read_are_told_for_an_hour() -> None:
         assert program.health().health == "ok"
 
 
+def test_a_refused_partition_that_went_to_another_projector_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question places all partitions anew, which drops what was fetched of them."""
+    loop = Loop(SETTINGS, "p", partitions=2)
+    asked: list[set[int]] = []
+    monkeypatch.setattr(loop.share, "renew", lambda _, numbers: asked.append(set(numbers)))
+    loop.share.assigned = {0: 0.0, 1: 0.0}
+    loop._refused = {0: "no right", 1: "no right"}
+    loop._ask_again(None)
+    assert asked == [{0, 1}]
+    del loop.share.assigned[0], loop.share.assigned[1]
+    loop._ask_at = 0.0
+    loop._ask_again(None)
+    assert asked == [{0, 1}]
+
+
 def test_a_conversation_whose_key_is_too_large_is_left_out() -> None:
     """No view of it can be written."""
     broker = Broker()
