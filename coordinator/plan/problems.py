@@ -49,17 +49,20 @@ def rejected(
     A combined topic is refused if one of the topics that it stands for is. `permissions` are those
     of conversations.
     """
-    found: dict[str, str] = {}
+    refused: dict[str, set[str]] = {}  # shard → what its channels report
     for listener in alive & listeners.keys():
         for report in listeners[listener].channels:
-            refused = {name for topic in report.rejected for name in plain(topic)}
-            shard = shards.get(report.shard)
-            for topic in shard.topics if shard is not None and refused else ():
-                if not refused.isdisjoint(plain(topic)):
-                    found[topic] = "Genesys refuses the topic"
-                    if permissions and is_of_conversations(topic):
-                        found[topic] += (
-                            f": give the role {permissions} in the division of the queue or user, "
-                            "unless that is deleted"
-                        )
+            if report.rejected and report.shard in shards:
+                names = refused.setdefault(report.shard, set())
+                names.update(name for topic in report.rejected for name in plain(topic))
+    found: dict[str, str] = {}
+    for shard, names in refused.items():
+        for topic in shards[shard].topics:
+            if not names.isdisjoint(plain(topic)):
+                found[topic] = "Genesys refuses the topic"
+                if permissions and is_of_conversations(topic):
+                    found[topic] += (
+                        f": give the role {permissions} in the division of the queue or user, "
+                        "unless that is deleted"
+                    )
     return found
