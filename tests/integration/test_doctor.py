@@ -195,7 +195,8 @@ def test_partitions_that_take_nothing(
         return {f"{finding.subject}: {finding.detail}" for finding in found}
 
     dead = (
-        f"topic {settings.topic}: 1 partition (2) without a leader: nobody can write or read there"
+        f"topic {settings.topic}: 1 partition (2) without a leader: nothing can be written or read "
+        "there"
     )
     few = (
         f"topic {settings.dead_letter_topic}: a partition has 1 replica in sync, fewer than "
