@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.listener import CONTENDERS, TRANSPORTS, WARM_UPS, Grounds, Setting
+from bench.listener import CONTENDERS, TRANSPORTS, Grounds, Setting, warm_ups
 from bench.parts.contenders import Outcome
 from bench.report import conditions, interleaved, middle, spread, table
 from harness.traffic import KINDS
@@ -84,7 +84,7 @@ def main() -> None:
         print(f"up to {options.frames} frames a run, {options.runs} runs in turn, medians")
         for traffic in dict.fromkeys(setting.traffic for setting in settings):
             print(f"{options.size} B, {grounds.lap(traffic, options.size)[0]}")
-        results = interleaved(settings, options.runs, measure, warm_up=settings[:1] * WARM_UPS)
+        results = interleaved(settings, options.runs, measure, warm_up=warm_ups(settings))
     print(table(HEAD, rows(results)))
 
 
