@@ -7,8 +7,8 @@ names. The lists are independent: after a failure the last known list stays in f
 tried again after a growing pause, and `reasons` says why. `coordinator.plan.sight` decides which
 answers to believe.
 
-All lists come due together. Else a new topic would be found by one client before the others have
-listed it, and be taken for a topic that only this client may see.
+All lists come due together. Otherwise one client would list a new topic before the others do, and
+the mirror would assume that only this client may see it.
 
 Listing gives way to channels: it uses the request budget only while most of the burst is left
 (`POLITE_BURST`).

@@ -310,9 +310,10 @@ class Tracker:
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._stored = {partition.partition: "" for partition in partitions}
-        self._lag.reassigned(time.monotonic())
+        now = time.monotonic()
+        self._lag.reassigned(now)
         self._misplaced = True
-        self._health.assigned(time.monotonic())
+        self._health.assigned(now)
         self.is_starting = False
         consumer.assign([])  # read nothing before `_place` has the offsets from Redis
 

@@ -120,7 +120,7 @@ def test_if_every_topic_is_refused_the_channel_keeps_its_topics(
 
 
 def test_too_many_topics_are_no_invalid_topics(sim: Simulated, genesys: GenesysClient) -> None:
-    """The refusal of the 1,001st is told as it is, and not searched for a cause."""
+    """The error says so, and the mirror does not look for an invalid topic."""
     channel = genesys.create_channel().handle.id
     with pytest.raises(GenesysError) as caught:
         genesys.put_subscriptions(channel, [f"v2.users.{n}.conversations" for n in range(1001)])
