@@ -25,8 +25,8 @@ SHARDS = {"1": Shard("1", (USER, STATES), 7)}
 def test_a_topic_is_refused_with_any_topic_that_it_stands_for(
     reported: tuple[str, ...], refused: set[str]
 ) -> None:
-    """Genesys confirms a combined topic although it refuses one of its topics, and names that one.
-    The permissions of conversations are no cure for states."""
+    """Genesys may refuse a part of a combined topic and confirm the topic. A permission for
+    conversations does not help with states."""
     report = ChannelReport(
         shard="1", replica="a", epoch=1, client="c", state="live", rejected=reported
     )
